@@ -73,6 +73,8 @@ def read_yaml(path: Path) -> Document:
         mark = error.problem_mark or error.context_mark
         line = mark.line + 1 if mark is not None else 1
         raise SourceError([f"{path}:{line}: not valid YAML: {error.problem or error.context}"]) from None
+    except SourceError:
+        raise
     except (yaml.YAMLError, ValueError) as error:
         raise SourceError([f"{path}:1: not valid YAML: {error}"]) from None
     finally:

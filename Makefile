@@ -1,0 +1,55 @@
+# Everything a newcomer needs: `make eval` and `make test`. Both set up what they need, once.
+#
+#   make eval ARGS="--model reference -k branch"     what is after ARGS goes to pytest
+#   make eval PYTHON=python3.12 VENV=/tmp/venv        another interpreter, another place
+
+PYTHON ?= python3
+VENV   ?= .venv
+ARGS   ?=
+BIN    := $(VENV)/bin
+
+export PIP_DISABLE_PIP_VERSION_CHECK = 1
+
+.DEFAULT_GOAL := help
+.PHONY: help eval test test-model check bench doctor clean
+
+help:            ## show this list
+	@sed -n 's/^\([a-z-]*\):.*## /  make \1|/p' $(MAKEFILE_LIST) | awk -F'|' '{ printf "%-18s %s\n", $$1, $$2 }'
+
+eval: $(VENV)/.base   ## evaluate: ask the models, execute their answers, compare
+	$(BIN)/python -m pytest evals/ $(ARGS)
+
+test: $(VENV)/.dev    ## the project's own tests (without the real model)
+	$(BIN)/python -m pytest -m "not model" $(ARGS)
+
+test-model: $(VENV)/.dev   ## the tests that need the real small model
+	OMP_WAIT_POLICY=PASSIVE $(BIN)/python -m pytest -m model $(ARGS)
+
+check: $(VENV)/.dev   ## lint, format and types
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+bench: $(VENV)/.dev   ## measure, and write benchmarks/RESULTS.md
+	OMP_WAIT_POLICY=PASSIVE $(BIN)/python -m benchmarks
+
+doctor: $(VENV)/.base ## what this machine can do, and what to install
+	$(BIN)/distill doctor
+
+clean:           ## remove the virtual environment and the caches inside this folder
+	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis
+
+$(VENV)/bin/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
+	  || { echo "distill needs Python 3.11 or newer; name one: make $(MAKECMDGOALS) PYTHON=python3.12"; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/.base: pyproject.toml | $(VENV)/bin/python
+	@echo "Installing distill into $(VENV) (once)"
+	$(BIN)/python -m pip install --quiet --editable .
+	@touch $@
+
+$(VENV)/.dev: pyproject.toml | $(VENV)/bin/python
+	@echo "Installing distill and its development tools into $(VENV) (once)"
+	$(BIN)/python -m pip install --quiet --editable ".[dev]"
+	@touch $@ $(VENV)/.base
