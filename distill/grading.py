@@ -22,7 +22,7 @@ from distill.models.completion import Message
 from distill.sandbox.execution import Execution
 from distill.sandbox.verdict import Verdict
 
-Method = Literal["bare", "fence", "prompt", "inline", "prose", "none"]
+Method = Literal["bare", "json", "fence", "prompt", "prose", "inline", "none"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
