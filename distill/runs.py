@@ -128,11 +128,6 @@ class RunFacts(_Frozen):
     def _without_keys(cls, value: tuple[str, ...]) -> tuple[str, ...]:
         return without_keys(value)
 
-    @property
-    def deciding(self) -> str:
-        """The grader that decides whether an answer passes; empty when there is none."""
-        return next((name for name in self.graders if name != "harm"), "")
-
 
 def write_run(folder: Path, facts: RunFacts) -> Path:
     """Write `run.json` into `folder` (made if missing), whole or not at all; the path of the file."""

@@ -110,18 +110,29 @@ def mcnemar(only_first: int, only_second: int) -> float:
 def detectable_difference(differences: Sequence[float]) -> float:
     """The smallest true mean difference that this many paired cases show with 80% power at the 5% level, at most 1.
 
-    From R. J. Connor, "Sample size for testing differences in proportions for the paired-sample design", Biometrics
-    43 (1987): n = (z_a sqrt(s) + z_b sqrt(s - d²))² / d², solved for d; s is the mean squared difference, which for
+    R. J. Connor, "Sample size for testing differences in proportions for the paired-sample design", Biometrics 43
+    (1987): n = (z_a sqrt(s) + z_b sqrt(s - d²))² / d², solved for d; s is the mean squared difference, which for
     scores of 0 and 1 is the share of discordant pairs. s is estimated by Laplace's rule, (sum + 1) / (n + 2), so that
-    no discordant pair in a handful of cases does not read as certainty.
+    no discordant pair in a handful of cases does not read as certainty, and is never below d, since a difference of
+    d takes at least that share of discordant pairs.
     """
     n = len(differences)
-    spread = (math.fsum(value * value for value in differences) + 1.0) / (n + 2.0)
+    observed = (math.fsum(value * value for value in differences) + 1.0) / (n + 2.0)
     z_level, z_power = _normal_quantile(1 - (1 - CONFIDENCE) / 2), _normal_quantile(POWER)
-    # (n + z_b²) d² - 2 z_a sqrt(s n) d + (z_a² - z_b²) s = 0: the larger root is the one with power above a half.
-    half = z_level * math.sqrt(spread * n)
-    rest = half * half - (n + z_power**2) * (z_level**2 - z_power**2) * spread
-    return min(1.0, (half + math.sqrt(max(0.0, rest))) / (n + z_power**2))
+
+    def surplus(difference: float) -> float:
+        spread = max(observed, difference)
+        return (
+            math.sqrt(n) * difference
+            - z_level * math.sqrt(spread)
+            - z_power * math.sqrt(max(0.0, spread - difference**2))
+        )
+
+    if surplus(1.0) <= 0:
+        return 1.0
+    from scipy.optimize import brentq
+
+    return float(brentq(surplus, 0.0, 1.0))
 
 
 def share_interval(parts: Sequence[float], wholes: Sequence[float]) -> Interval | None:

@@ -6,8 +6,6 @@ a cursor, ring a bell, reorder a line or end it is shown as an escape such as `\
 
 from __future__ import annotations
 
-import re
-
 from distill.reporting.statistics import Interval
 
 NOTHING = "-"
@@ -15,20 +13,18 @@ NOTHING = "-"
 UNKNOWN = "n/a"
 """Stands where there is a value that nobody knows, e.g. the cost of an unpriced model."""
 
-_LINE_END = re.compile(r"\s*(?:\r\n|\r|\n)\s*")
-
 
 def clean(text: str, limit: int | None = None) -> str:
     """`text` on one line, without a character that a terminal or a browser acts on, cut at `limit` characters.
 
-    Line ends become ` ⏎ `, other white space one blank, control, format and bidirectional characters an escape.
+    Line ends become ` ⏎ ` and blank lines go; other white space becomes a blank; control, format and bidirectional
+    characters become an escape.
     """
-    if limit is not None and len(text) > 4 * limit + 64:
+    text = text.strip()
+    cut = limit is not None and len(text) > 4 * limit + 64
+    if limit is not None and cut:
         text = text[: 4 * limit + 64]  # enough to fill the limit, so that a megabyte is not worked through
-        cut = True
-    else:
-        cut = False
-    text = _LINE_END.sub(" ⏎ ", text.strip())
+    text = " ⏎ ".join(line.strip() for line in text.splitlines() if line.strip())
     text = "".join(character if character.isprintable() else _escape(character) for character in text).strip()
     if limit is not None and (cut or len(text) > limit):
         return text[: limit - 1].rstrip() + "…"
