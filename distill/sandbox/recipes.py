@@ -84,6 +84,8 @@ class _Builder:
     def __init__(self, recipe: Recipe, root: Path, template: Path, seconds: float) -> None:
         try:
             import git  # here, because GitPython refuses to be imported where git is missing
+        except ModuleNotFoundError:
+            raise
         except ImportError as error:
             raise RecipeError(f"recipe {recipe.name!r} needs git, which cannot be started: {error}") from None
         self._recipe = recipe
