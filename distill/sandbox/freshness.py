@@ -53,7 +53,13 @@ def capture_start(root: str | Path) -> Image:
     """
     real = os.path.realpath(root)
     entries = capture_tree(real, limits=_CAPTURED).changed
-    return Image(entries, clean_entries(real, entries))
+    clean = clean_entries(real, entries)
+    for path, entry in entries.items():
+        if basename(path) == "index" and entry.kind is Kind.FILE and entry.data[:4] == b"DIRC":
+            # Times and inodes of this disk: of no use to a copy, and equal trees have to be equal images.
+            forgotten = refreshed(entry.data, [(record.offset, (0,) * 9) for record in _records(entry.data)])
+            entries[path] = Entry(entry.kind, entry.mode, forgotten)
+    return Image(entries, clean)
 
 
 def clean_entries(root: str, entries: Mapping[str, Entry]) -> dict[str, tuple[tuple[int, str], ...]]:
@@ -122,7 +128,7 @@ def _worktree_of(root: str, folder: str, entries: Mapping[str, Entry]) -> str | 
 
 
 def _below(root: str, path: str, folder: str) -> str | None:
-    """A path found in a file of `folder` (relative to it, or absolute with the root named either way), below the root."""
+    """A path found in a file of `folder` (relative to it, or absolute with either name of the root), below the root."""
     for prefix in ("/case/", f"{root}/"):
         if path.startswith(prefix):
             return normpath(path.removeprefix(prefix))

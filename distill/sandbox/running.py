@@ -1,0 +1,296 @@
+"""One command line, run in its case: started, listened to, and ended with everything it started.
+
+In: the command, its environment and limits, and the `Confinement` that it enters before bash does. Out: a `Finished`.
+The run is over when the shell ends; whatever it left in the background is killed before this returns. A child that
+cannot be confined does not run anything: it reports why and `RunningError` is raised.
+
+Imported by the worker: standard library only, and nothing heavy.
+"""
+
+from __future__ import annotations
+
+import array
+import os
+import resource
+import select
+import signal
+import socket
+import stat
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from distill.sandbox import kernel, landlock, seccomp
+from distill.sandbox.broker import answer_one
+from distill.sandbox.confinement import Confinement
+from distill.sandbox.execution import Limits
+
+_INTERVAL = 0.02
+"""Seconds between two looks at how much the case has written."""
+_PIECE = 65536
+_MEMORY = 2 * 1024**3
+_OPEN_FILES = 256
+
+
+class RunningError(Exception):
+    """A case could not be started as it has to be. The message is a sentence."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Place:
+    """Where cases run."""
+
+    root: str
+    scratch: str
+    shell: str
+    environment: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Finished:
+    """How a command ended."""
+
+    exit_code: int | None
+    """None when it was stopped. Above 128: ended by that signal, as a shell counts."""
+    timed_out: bool
+    too_large: bool
+    stdout: bytes
+    stderr: bytes
+    truncated: bool
+    seconds: float
+
+
+def run_command(command: str, place: Place, confinement: Confinement, limits: Limits, *, tasks: int) -> Finished:
+    """Run `command` with bash in `repo/` of the case. `tasks`: how many tasks its user already has."""
+    null = os.open(os.devnull, os.O_RDWR | os.O_CLOEXEC)
+    out, out_end = os.pipe()
+    error, error_end = os.pipe()
+    ours, theirs = socket.socketpair()
+    started = time.monotonic()
+    child = os.fork()
+    if child == 0:
+        _become_case(command, place, confinement, limits, tasks, (null, out_end, error_end), theirs)
+    for handle in (null, out_end, error_end):
+        os.close(handle)
+    theirs.close()
+    streams = {out: bytearray(), error: bytearray()}
+    watched: list[int] = [out, error]
+    try:
+        listener = _wait_for_start(ours, confinement)
+        if listener is not None:
+            watched.append(listener)
+        process = os.pidfd_open(child)
+        watched.append(process)
+        run = _Run(child, process, listener, streams, place, limits, started)
+        return run.watch(confinement)
+    finally:
+        ours.close()
+        confinement.kill()
+        for handle in watched:
+            os.close(handle)
+
+
+class _Run:
+    """The loop around one running command."""
+
+    def __init__(
+        self,
+        child: int,
+        process: int,
+        listener: int | None,
+        streams: dict[int, bytearray],
+        place: Place,
+        limits: Limits,
+        started: float,
+    ) -> None:
+        self._child, self._process, self._listener = child, process, listener
+        self._streams, self._place, self._limits, self._started = streams, place, limits, started
+        self._truncated = False
+        self._poll = select.poll()
+        for handle in (process, *streams, *(() if listener is None else (listener,))):
+            self._poll.register(handle, select.POLLIN)
+        self._usage = _Usage(place, limits)
+
+    def watch(self, confinement: Confinement) -> Finished:
+        deadline = self._started + self._limits.seconds
+        exit_code: int | None = None
+        timed_out = too_large = False
+        look = self._started + _INTERVAL
+        while exit_code is None and not timed_out and not too_large:
+            now = time.monotonic()
+            if now >= deadline:
+                timed_out = True
+            elif now >= look:
+                too_large = self._usage.exceeded(self._child)
+                look = time.monotonic() + _INTERVAL
+            else:
+                exit_code = self._serve(min(deadline, look) - now)
+        seconds = time.monotonic() - self._started
+        confinement.kill()
+        for handle in self._streams:
+            os.set_blocking(handle, False)
+            while self._read(handle):
+                pass
+        stdout, stderr = (bytes(data) for data in self._streams.values())
+        return Finished(
+            exit_code=exit_code,
+            timed_out=timed_out,
+            too_large=too_large,
+            stdout=stdout,
+            stderr=stderr,
+            truncated=self._truncated,
+            seconds=seconds,
+        )
+
+    def _serve(self, seconds: float) -> int | None:
+        """Handle what happens within `seconds`; the exit code once the shell has ended."""
+        ended = False
+        for handle, event in self._poll.poll(max(1, round(seconds * 1000))):
+            if handle == self._process:
+                ended = True
+            elif handle == self._listener:
+                if event & select.POLLIN:
+                    answer_one(handle, (self._place.root, self._place.scratch))
+                else:
+                    self._poll.unregister(handle)  # everything that could ask has ended
+            elif not self._read(handle):
+                self._poll.unregister(handle)
+        if not ended:
+            return None
+        _, status = os.waitpid(self._child, 0)
+        code = os.waitstatus_to_exitcode(status)
+        return 128 - code if code < 0 else code
+
+    def _read(self, handle: int) -> bool:
+        """Take what is there; False at the end of the stream, or when there is nothing to wait for."""
+        try:
+            data = os.read(handle, _PIECE)
+        except BlockingIOError:
+            return False
+        kept = self._streams[handle]
+        room = self._limits.output_bytes - len(kept)
+        if len(data) > room:
+            self._truncated = True
+        kept += data[: max(room, 0)]
+        return bool(data)
+
+
+class _Usage:
+    """How much a case has written so far. Cheap to ask: the walk is only made when the file system has lost space."""
+
+    def __init__(self, place: Place, limits: Limits) -> None:
+        self._place, self._limits = place, limits
+        self._bytes, self._files = self._free()
+
+    def exceeded(self, child: int) -> bool:
+        used, files = self._free()
+        if self._bytes - used <= self._limits.file_bytes and self._files - files <= self._limits.paths:
+            return False
+        size = count = 0
+        for folder in (self._place.root, self._place.scratch):
+            for parent, folders, names in os.walk(folder):
+                count += len(folders) + len(names)
+                for name in names:
+                    try:
+                        size += os.lstat(f"{parent}/{name}").st_blocks * 512
+                    except OSError:
+                        continue
+        size += _deleted_but_open(child, os.stat(self._place.root).st_dev)  # noqa: PTH116
+        return size > self._limits.file_bytes or count > self._limits.paths
+
+    def _free(self) -> tuple[int, int]:
+        """Free bytes and free inodes of the file systems that the case can write to."""
+        spaces = [os.statvfs(folder) for folder in (self._place.root, self._place.scratch)]
+        if spaces[0].f_fsid == spaces[1].f_fsid:
+            spaces.pop()
+        return sum(space.f_bfree * space.f_frsize for space in spaces), sum(space.f_ffree for space in spaces)
+
+
+def _deleted_but_open(child: int, device: int) -> int:
+    """Bytes in files of `device` that have no name any more but are held open by the command or what it started.
+
+    Processes outside of the worker's Landlock domain do not let themselves be looked at.
+    """
+    sizes: dict[tuple[int, int], int] = {}
+    try:
+        processes = [name for name in os.listdir("/proc") if name.isdigit() and int(name) >= child]  # noqa: PTH208
+    except OSError:
+        return 0  # no /proc: then the file system is the worker's own and has a size
+    for process in processes:
+        try:
+            for handle in os.scandir(f"/proc/{process}/fd"):
+                status = os.stat(handle.path)  # noqa: PTH116
+                if stat.S_ISREG(status.st_mode) and status.st_nlink == 0 and status.st_dev == device:
+                    sizes[status.st_dev, status.st_ino] = status.st_blocks * 512
+        except OSError:
+            continue
+    return sum(sizes.values())
+
+
+def _wait_for_start(ours: socket.socket, confinement: Confinement) -> int | None:
+    """Wait until the child is bash. Returns where it asks about metadata, if it has to. Raises `RunningError`."""
+    listener = None
+    if confinement.broker:
+        data, extra, _, _ = ours.recvmsg(4096, socket.CMSG_SPACE(4))
+        handles = array.array("i")
+        for level, kind, content in extra:
+            if level == socket.SOL_SOCKET and kind == socket.SCM_RIGHTS:
+                handles.frombytes(content)
+        if not handles:
+            raise RunningError(data.decode(errors="replace") or "the case ended before it was confined")
+        listener = handles[0]
+        os.set_inheritable(listener, False)
+    problem = ours.recv(4096)
+    if problem:
+        if listener is not None:
+            os.close(listener)
+        raise RunningError(problem.decode(errors="replace"))
+    return listener
+
+
+def _become_case(
+    command: str,
+    place: Place,
+    confinement: Confinement,
+    limits: Limits,
+    tasks: int,
+    streams: tuple[int, int, int],
+    report: socket.socket,
+) -> None:
+    """Turn this new process into the case. Never returns."""
+    try:
+        os.setsid()
+        for number, handle in enumerate(streams):
+            os.dup2(handle, number)
+        for ignored in (signal.SIGPIPE, signal.SIGXFSZ, signal.SIGTERM, signal.SIGINT):
+            signal.signal(ignored, signal.SIG_DFL)
+        _limit(limits, tasks)
+        os.umask(0o022)
+        repository = f"{place.root}/repo"
+        os.chdir(repository if Path(repository).is_dir() else place.root)
+        kernel.process_control(kernel.PR_SET_PDEATHSIG, signal.SIGKILL)
+        if confinement.ruleset is not None:
+            landlock.enter(confinement.ruleset)
+        if confinement.broker:
+            listener = seccomp.ask_about_metadata()
+            report.sendmsg([b"."], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", [listener]).tobytes())])
+        os.execve(place.shell, ["bash", "--norc", "--noprofile", "-c", command], dict(place.environment))  # noqa: S606
+    except BaseException as error:
+        report.send(f"a case could not be started: {type(error).__name__}: {error}".encode())
+    finally:
+        os._exit(127)
+
+
+def _limit(limits: Limits, tasks: int) -> None:
+    for kind, value in (
+        (resource.RLIMIT_CORE, 0),
+        (resource.RLIMIT_FSIZE, limits.file_bytes),
+        (resource.RLIMIT_NPROC, tasks + limits.processes),
+        (resource.RLIMIT_NOFILE, _OPEN_FILES),
+        (resource.RLIMIT_AS, _MEMORY),
+        (resource.RLIMIT_CPU, int(limits.seconds) + 2),
+    ):
+        _, hard = resource.getrlimit(kind)
+        value = value if hard == resource.RLIM_INFINITY else min(value, hard)
+        resource.setrlimit(kind, (value, value))
