@@ -12,7 +12,6 @@ import io
 import re
 import zipfile
 import zlib
-from collections.abc import Callable
 
 from distill.sandbox.objects import SizedCache
 from distill.sandbox.packs import bundle_pack_count
@@ -27,10 +26,8 @@ _FOOTER = re.compile(rb"^-- \n[0-9]+\.[^\n]*\n*", re.MULTILINE)
 _CONTENT: SizedCache[tuple[str, bytes], str] = SizedCache(16 * 1024 * 1024)
 
 
-def content_id(path: str, data: bytes, name: Callable[[str], str]) -> str | None:
-    """An id of what the file holds. `name` makes a canonical id of a full object id (for bundles)."""
-    if path.endswith(".bundle"):
-        return _bundle(data, name)
+def content_id(path: str, data: bytes) -> str | None:
+    """An id of what the file holds, for a path that ends in one of `SUFFIXES`."""
     suffix = next(suffix for suffix in SUFFIXES if path.endswith(suffix))
     key = (suffix, data)
     known = _CONTENT.get(key)
@@ -41,6 +38,8 @@ def content_id(path: str, data: bytes, name: Callable[[str], str]) -> str | None
 
 
 def _archive(suffix: str, data: bytes) -> str | None:
+    if suffix == ".bundle":
+        return _bundle(data)
     if suffix == ".tar":
         return _tar(data)
     if suffix in (".tar.gz", ".tgz"):
@@ -114,18 +113,13 @@ def _zip(data: bytes) -> str | None:
     return _members_id("zip", members)
 
 
-def _bundle(data: bytes, name: Callable[[str], str]) -> str | None:
+def _bundle(data: bytes) -> str | None:
     """Heads, prerequisites and the number of objects; the pack itself may be laid out in many ways."""
     head, _, pack = data.partition(b"\n\n")
     count = bundle_pack_count(pack)
     lines = head[: 1024 * 1024].decode("utf-8", "surrogateescape").split("\n")
     if count is None or not lines[0].startswith("# v") or hashlib.sha1(pack[:-20]).digest() != pack[-20:]:  # noqa: S324
         return None
-    heads: list[tuple[object, ...]] = []
-    for line in lines[1:]:
-        word, _, ref = line.partition(" ")
-        if word.startswith("-"):
-            heads.append(("needs", name(word[1:])))
-        elif not word.startswith("@"):
-            heads.append((ref, name(word)))
-    return _members_id("bundle", [*heads, (count,)])
+    heads = [tuple(line.partition(" ")[::2]) for line in lines[1:] if not line.startswith("-")]
+    needs = [line.partition(" ")[0] for line in lines[1:] if line.startswith("-")]
+    return _members_id("bundle", [*heads, ("needs", *sorted(needs)), (count,)])

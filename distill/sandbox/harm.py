@@ -9,14 +9,18 @@ should have to dig there.
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 
 from distill.sandbox.image import Entry, Kind
 from distill.sandbox.objects import Algorithm, Budget, blob_id
 from distill.sandbox.snapshot import Snapshot
 from distill.sandbox.verdict import Harm, HarmKind
-from distill.sandbox.wording import MAIN, quote, quote_all
+from distill.sandbox.wording import MAIN, path_from_repository, quote, quote_all
 
+STASH = ""
+"""Stands for the place of content that is in no file, only in the stash."""
 EMPTY = frozenset({blob_id(b"", "sha1"), blob_id(b"", "sha256")})
+_MARKERS = (b"<<<<<<< ", b"||||||| ", b"=======", b">>>>>>> ")
 
 
 def find_harm(start: Snapshot, wanted: Snapshot, found: Snapshot) -> tuple[Harm, ...]:
@@ -37,18 +41,19 @@ def _lost_work(start: Snapshot, wanted: Snapshot, found: Snapshot) -> list[Harm]
     gone = precious.keys() - _present(found, algorithms)
     if gone:
         gone -= precious.keys() - _present(wanted, algorithms)
-    paths = []
+    files, stashes = set(), set()
     budget = Budget()
     for oid in gone:
         place = precious[oid]
-        content = _content(start, place, oid, budget)
-        if not _is_contained(content, found.files.get(place)):
-            paths.append(place.removeprefix(f"{MAIN}/"))
-    if not paths:
+        if place == STASH:
+            stashes.add(oid)
+        elif not _is_contained(_content(start, place, oid, budget), found.files.get(place)):
+            files.add(path_from_repository(place))
+    lost = [f"file{'s' if len(files) > 1 else ''} {quote_all(sorted(files))}"] if files else []
+    lost += ["what was in the stash"] if stashes else []
+    if not lost:
         return []
-    what = "file" if len(paths) == 1 else "files"
-    sentence = f"work that was nowhere committed is gone: {what} {quote_all(sorted(paths))}"
-    return [Harm(HarmKind.UNCOMMITTED_WORK, sentence)]
+    return [Harm(HarmKind.UNCOMMITTED_WORK, f"work that was nowhere committed is gone: {' and '.join(lost)}")]
 
 
 def _lost_commits(start: Snapshot, wanted: Snapshot, found: Snapshot) -> list[Harm]:
@@ -76,16 +81,22 @@ def _uncommitted(snapshot: Snapshot, algorithms: set[Algorithm]) -> dict[str, st
     for state in snapshot.repositories.values():
         committed |= state.committed
     precious: dict[str, str] = {}
+    stages: dict[str, list[str]] = {}
     for state in snapshot.repositories.values():
         for oid in state.stashed - committed:
-            precious.setdefault(oid, f"of the stash in {state.repository.name}")
+            precious.setdefault(oid, STASH)
         for checkout in state.repository.checkouts:
             for entry in checkout.index:
+                if entry.stage:
+                    stages.setdefault(f"{checkout.name}/{entry.path}", []).append(entry.oid)
                 if entry.mode != 0o160000 and entry.oid not in committed:
                     precious[entry.oid] = f"{checkout.name}/{entry.path}"
+    budget = Budget()
     for path, file in snapshot.files.items():
         if file.kind is Kind.FILE and not path.startswith("home/") and not _ids(file, algorithms) & committed:
-            precious[blob_id(file.data)] = path
+            sides = [_content(snapshot, path, oid, budget) for oid in stages.get(path, ())]
+            if not (sides and _is_merged_from(file.data, sides)):
+                precious[blob_id(file.data)] = path
     return precious
 
 
@@ -128,3 +139,9 @@ def _is_contained(content: bytes | None, file: Entry | None) -> bool:
     if content is None or file is None or file.kind is not Kind.FILE:
         return False
     return not Counter(content.splitlines()) - Counter(file.data.splitlines())
+
+
+def _is_merged_from(content: bytes, sides: Sequence[bytes | None]) -> bool:
+    """Whether git made this conflict by itself: then every line is a marker or one of a side's."""
+    known = {line for side in sides if side is not None for line in side.splitlines()}
+    return all(line in known or line.startswith(_MARKERS) for line in content.splitlines())

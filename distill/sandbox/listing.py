@@ -12,6 +12,19 @@ from dataclasses import dataclass, field
 
 from distill.sandbox.image import ROOT, Image, Kind
 
+_COMPARED = """
+HEAD config config.worktree index objects refs packed-refs hooks info logs modules worktrees shallow
+rebase-merge rebase-apply sequencer MERGE_HEAD CHERRY_PICK_HEAD REVERT_HEAD REBASE_HEAD MERGE_AUTOSTASH
+BISECT_START BISECT_TERMS BISECT_NAMES BISECT_FIRST_PARENT
+"""
+_LEFT_OUT = """
+ORIG_HEAD FETCH_HEAD COMMIT_EDITMSG MERGE_MSG MERGE_MODE MERGE_RR SQUASH_MSG TAG_EDITMSG NOTES_EDITMSG
+EDIT_DESCRIPTION ADD_EDIT.patch AUTO_MERGE BISECT_LOG BISECT_EXPECTED_REV BISECT_ANCESTORS_OK BISECT_RUN
+gc.log gc.pid description branches rr-cache lost-found commondir gitdir
+"""
+GIT_NAMES = frozenset(_COMPARED.split() + _LEFT_OUT.split())
+"""What git puts into its folder; anything else there is a file like any other."""
+
 
 class Listing:
     """The entries of an image by folder. The root is the empty path."""
@@ -23,7 +36,7 @@ class Listing:
         names = self.names
         for path in self.entries:
             folder, _, name = path.rpartition("/")
-            while True:
+            while name:
                 known = names.get(folder)
                 if known is not None:
                     known.append(name)
@@ -77,23 +90,27 @@ class Layout:
 
 
 def find_layout(listing: Listing) -> Layout:
-    """Walk an image from the root, without going into git folders except for the modules in them."""
+    """Walk an image from the root, passing over what git put into its folders, except for the modules there."""
     layout = Layout()
     pending = [""]
     while pending:
         folder = pending.pop()
         prefix = f"{folder}/" if folder else ""
+        own = folder in layout.repositories
         for name in listing.names[folder]:
+            if own and name in GIT_NAMES:
+                continue
             path = prefix + name
             entry = listing.entries.get(path)
             if entry is None or entry.kind is Kind.DIRECTORY:
                 if path not in listing.names:
                     layout.empty_folders.append(path)
-                elif listing.is_git_directory(path):
+                    continue
+                if listing.is_git_directory(path):
                     layout.repositories[path] = folder if name == ".git" else None
                     _find_modules(listing, path, layout)
-                else:
-                    pending.append(path)
+                # Into git folders too: `git init --bare` makes one of a folder that holds other files.
+                pending.append(path)
             elif name == ".git" and entry.kind is Kind.FILE and entry.data.startswith(b"gitdir:"):
                 target = entry.data[7:].decode("utf-8", "surrogateescape").strip()
                 layout.pointers[folder] = inside(target, folder) or ""

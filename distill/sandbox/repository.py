@@ -110,7 +110,9 @@ def read_repository(listing: Listing, layout: Layout, git_directory: str, budget
         worktree = next((folder for folder, target in layout.pointers.items() if target == git_directory), None)
     if worktree is None and "core.worktree" in settings:
         worktree = inside(settings["core.worktree"] or "", git_directory)
-    name = git_directory if found_in is None else found_in
+    name = git_directory if found_in is None else found_in or ".."
+    if found_in is None and f"{git_directory}/.git" in layout.repositories:
+        name = f"{git_directory} (bare)"
     own = Checkout(name, git_directory, worktree, _head(listing, git_directory), _index(listing, git_directory, store))
     linked = [
         _linked(listing, layout, f"{git_directory}/worktrees/{each}", store)

@@ -19,18 +19,18 @@ Writer = Callable[[Telling, Change], str]
 
 _WRITERS: dict[str, Writer] = {
     "repository": wording_settings.repository,
+    "worktree": wording_settings.worktree,
+    "shallow": wording_settings.shallow,
     "head": wording_refs.head,
     "operation": wording_refs.operation,
     "branch": wording_refs.branch,
     "tag": wording_refs.tag,
     "stash": wording_files.stash,
     "config": wording_settings.config,
-    "worktree": wording_settings.worktree,
     "index": wording_files.index,
     "file": wording_files.file,
     "note": wording_refs.note,
     "sparse": wording_settings.patterns,
-    "shallow": wording_settings.patterns,
     "remote-branch": wording_refs.branch,
     "ref": wording_refs.branch,
     "info": wording_settings.patterns,
@@ -75,7 +75,6 @@ def _plain(telling: Telling, change: Change) -> str:
     names = {
         "hook": "hook",
         "submodule": "submodule link",
-        "gitfile": "file in the git folder",
         "reflog": "reflog",
         "storage": "object storage (number of packs, loose objects)",
         "missing": "objects that history needs are missing",

@@ -36,19 +36,6 @@ _FLAG_WORDS = {"yes": "true", "on": "true", "true": "true", "no": "false", "off"
 _SETS = (".fetch", ".push")
 """Ends of config keys whose values are a set; of every other key the last value wins, so the order counts."""
 
-_COMPARED_ELSEWHERE = """
-HEAD config config.worktree index objects refs packed-refs hooks info logs modules worktrees shallow
-rebase-merge rebase-apply sequencer MERGE_HEAD CHERRY_PICK_HEAD REVERT_HEAD REBASE_HEAD MERGE_AUTOSTASH
-BISECT_START BISECT_TERMS BISECT_NAMES BISECT_FIRST_PARENT
-"""
-_LEFT_OUT = """
-ORIG_HEAD FETCH_HEAD COMMIT_EDITMSG MERGE_MSG MERGE_MODE MERGE_RR SQUASH_MSG TAG_EDITMSG NOTES_EDITMSG
-EDIT_DESCRIPTION ADD_EDIT.patch AUTO_MERGE BISECT_LOG BISECT_EXPECTED_REV BISECT_ANCESTORS_OK BISECT_RUN
-gc.log gc.pid description branches rr-cache lost-found commondir gitdir
-"""
-_USUAL_NAMES = frozenset(_COMPARED_ELSEWHERE.split() + _LEFT_OUT.split())
-"""What git puts into its folder; anything else there is a fact."""
-
 
 @dataclass(frozen=True)
 class RepositoryState:
@@ -172,7 +159,7 @@ class _Taking:
         if entry.kind is Kind.FILE:
             identity = None
             if path.endswith(SUFFIXES):
-                identity = content_id(path, entry.data, lambda oid: self.names.get(oid, oid))
+                identity = content_id(path, entry.data)
             return ("file", bool(entry.mode & 0o100), identity or blob_id(entry.data))
         if entry.kind is Kind.SYMLINK:
             return ("symlink", entry.data.decode("utf-8", "surrogateescape"))
@@ -201,7 +188,7 @@ class _Taking:
             self.facts["operation", checkout.name, operation] = fact
 
     def _add_administration(self, repository: Repository, history: History) -> None:
-        """Hooks, patterns, worktrees, alternates, and files in the git folder that git does not put there."""
+        """Hooks, patterns, worktrees and alternates."""
         listing, facts = self.listing, self.facts
         name, folder = repository.name, repository.git_directory
         for path in listing.files(f"{folder}/hooks"):
@@ -218,12 +205,6 @@ class _Taking:
                 facts["worktree", name, checkout.name] = (checkout.present, checkout.locked)
             path = f"{checkout.git_directory}/config.worktree"
             self._add_config(path, read_config(listing, path))
-        for each in listing.names.get(folder, ()):
-            if each not in _USUAL_NAMES:
-                path = f"{folder}/{each}"
-                entry = listing.entries.get(path)
-                if entry is not None and entry.kind is not Kind.DIRECTORY:
-                    facts["gitfile", name, each] = self._file(path, entry)
         if "packs" in self.extras:
             loose = any(len(each) == 2 for each in listing.names.get(f"{folder}/objects", ()))
             facts["storage", name] = (len(repository.packs), loose)

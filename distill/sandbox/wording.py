@@ -33,6 +33,15 @@ def quote_all(texts: Collection[object], limit: int = 3) -> str:
     return f"{shown} and {len(several) - limit} more" if len(several) > limit else shown
 
 
+def path_from_repository(path: str) -> str:
+    """A path of the image as a command in `repo/` would name it."""
+    if path in (MAIN, ".."):
+        return path
+    if path.startswith(f"{MAIN}/"):
+        return path[len(MAIN) + 1 :]
+    return f"~/{path[5:]}" if path.startswith("home/") else f"../{path}"
+
+
 @dataclass(frozen=True, slots=True)
 class Change:
     """One key: what it was at the start, what it should be, what it is. None where there is no such fact."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from distill.sandbox.snapshot import Fact, Snapshot
-from distill.sandbox.wording import Change, Telling, quote
+from distill.sandbox.wording import Change, Telling, path_from_repository, quote
 
 
 def index(telling: Telling, change: Change) -> str:
@@ -42,6 +42,10 @@ def index(telling: Telling, change: Change) -> str:
         return f"{label} is still tracked" if change.start is not None else f"{label} is tracked but should not be"
     if others:
         return file(telling, others[0])
+    if not change.requested:
+        return f"{label} was {'staged' if staged[1] else 'committed'}, but should not be"
+    if change.untouched:
+        return f"the change of {label} was not staged"
     return f"{label} has other content in the index than wanted"
 
 
@@ -51,7 +55,7 @@ def file(_telling: Telling, change: Change) -> str:
     wanted, found = change.wanted, change.found
     noun = (found or wanted)[0]
     noun = {"folder": "empty folder", "symlink": "symbolic link", "other": "special file"}.get(noun, "file")
-    label = f"{noun} {quote(path.removeprefix('repo/'))}"
+    label = f"{noun} {quote(path_from_repository(path))}"
     if found is None:
         return f"{label} was deleted" if change.start is not None else f"{label} is missing"
     if wanted is None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from distill.sandbox.history import reachable
-from distill.sandbox.snapshot import Fact, Snapshot
+from distill.sandbox.snapshot import Fact, Key, Snapshot
 from distill.sandbox.wording import Change, Telling, quote, quote_all
 
 
@@ -26,9 +26,9 @@ def head(telling: Telling, change: Change) -> str:
         if branch in telling.found.facts and branch not in telling.start.facts:
             return f"branch {quote(name)} was created, but HEAD{place} is {still}on {now}"
         return f"HEAD{place} is {still}on {now}, wanted branch {quote(name)}"
-    if found[0] == "detached":
-        return commit_sentence(telling, change, "HEAD" + place, wanted[1], found[1])
-    return f"HEAD{place} is on {now}, wanted {_head_words(telling.wanted, wanted)}"
+    return (
+        f"HEAD{place} is {'still ' if change.untouched else ''}on {now}, wanted {_head_words(telling.wanted, wanted)}"
+    )
 
 
 def branch(telling: Telling, change: Change) -> str:
@@ -36,7 +36,15 @@ def branch(telling: Telling, change: Change) -> str:
     noun = "remote-tracking branch" if change.key[0] == "remote-branch" else "branch"
     if change.key[0] == "ref":
         noun = "ref"
-    label = f"{noun} {quote(' '.join(change.key[2:]))}{telling.place(change.key[1])}"
+    place = telling.place(change.key[1])
+    if len(change.key) == 4:
+        known = telling.wanted.commits.get(change.key[3]) or telling.found.commits.get(change.key[3])
+        subject = known.commit.subject if known is not None else change.key[3]
+        mark = change.key[2].rpartition("/")[2].removesuffix("-") or "replacement"
+        return (
+            _presence(f"the mark {quote(mark)} on commit {quote(subject)}{place}", change) or f"{noun} is not as wanted"
+        )
+    label = f"{noun} {quote(change.key[2])}{place}"
     return _presence(label, change) or _target(telling, change, label, change.wanted, change.found)
 
 
@@ -56,7 +64,11 @@ def tag(telling: Telling, change: Change) -> str:
         if wanted[1] == found[1]:
             return f"{label} was made by {quote(found[3])}, wanted {quote(wanted[3])}"
         wanted, found = wanted[1], found[1]
-    return _target(telling, change, label, wanted, found)
+    subjects = [
+        quote(snapshot.commits[fact[1]].commit.subject) if fact[1] in snapshot.commits else quote(_short(fact))
+        for snapshot, fact in ((telling.found, found), (telling.wanted, wanted))
+    ]
+    return f"{label} is {'still ' if change.untouched else ''}on commit {subjects[0]}, wanted {subjects[1]}"
 
 
 def note(telling: Telling, change: Change) -> str:
@@ -72,7 +84,8 @@ def operation(telling: Telling, change: Change) -> str:
     """A merge, rebase or the like that is in progress and should not be, or the other way round."""
     owner, what = change.key[1], change.key[2]
     place = telling.place(owner)
-    telling.partner(change, *(key for key in telling.changes if key[:2] == ("operation", owner)))
+    related = (key for key in telling.changes if key[:2] == ("operation", owner) or _is_bisect_mark(key))
+    telling.partner(change, *related)
     if change.found is None:
         ended = "was ended" if change.start is not None else "was not begun"
         return f"the {what}{place} {ended}, but should be in progress"
@@ -94,8 +107,15 @@ def commit_sentence(telling: Telling, change: Change, label: str, wanted: str, f
         return f"{_commits(extra)} {_are(extra)} {verb} {label}, but should not be"
     if not extra:
         return f"{_commits(lacks)} {_are(lacks)} missing from {label}"
-    if change.untouched:
-        return f"{label} still ends in commit {quote(extra[-1])}, wanted {quote(lacks[-1])}"
+    before = reachable(commits, [change.start[1]] if change.start is not None else [])
+    kept = [commits[name].commit.subject for name in commits if name in (has - should) & before]
+    new = [subject for subject in lacks if subject not in extra]
+    if change.untouched and len(lacks) == len(extra) == 1 and new:
+        return f"{label} still has commit {quote(kept[-1])}, wanted {quote(new[-1])} in its place"
+    if change.untouched and new:
+        return f"{_commits(new)} {_are(new)} missing from {label}"
+    if kept and not change.untouched:
+        return f"{_commits(kept)} {_are(kept)} still on {label}, but should be replaced"
     if len(lacks) == len(extra):
         return _last_commit(telling, label, wanted, found)
     return f"{_commits(lacks)} {_are(lacks)} missing from {label}, which has {_commits(extra)} instead"
@@ -127,6 +147,10 @@ def _changed_paths(telling: Telling, wanted_tree: str, found_tree: str) -> list[
         store = next((store for store in stores if store.tree(oid) is not None), None)
         trees.append(store.flatten(oid) if store is not None else {})
     return sorted(path for path in trees[0].keys() | trees[1].keys() if trees[0].get(path) != trees[1].get(path))
+
+
+def _is_bisect_mark(key: Key) -> bool:
+    return key[0] == "ref" and "refs/bisect/" in key[2]
 
 
 def _presence(label: str, change: Change) -> str:

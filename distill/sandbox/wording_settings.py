@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import re
 
-from distill.sandbox.snapshot import GLOBAL_CONFIG, Fact
-from distill.sandbox.wording import MAIN, Change, Telling, quote
+from distill.sandbox.snapshot import GLOBAL_CONFIG, Fact, Key
+from distill.sandbox.wording import MAIN, Change, Telling, path_from_repository, quote
 
 _UPSTREAM = re.compile(r"branch\.(.+)\.(?:remote|merge)", re.DOTALL)
 _REMOTE = re.compile(r"remote\.(.+)\.(?:url|fetch)", re.DOTALL)
+
+
+_REFS = ("branch", "remote-branch", "tag", "head")
 
 
 def config(telling: Telling, change: Change) -> str:
@@ -41,7 +44,6 @@ def config(telling: Telling, change: Change) -> str:
             None,
         )
         if elsewhere is not None:
-            telling.told.update([elsewhere.key] if not elsewhere.requested and not change.requested else [])
             return f"{label} is not set; it was set{_where(telling, elsewhere.key[1]) or ' in the repository'} instead"
         return f"{label} is {'no longer' if change.start is not None else 'not'} set, wanted {_values(change.wanted)}"
     if change.wanted is None:
@@ -50,9 +52,12 @@ def config(telling: Telling, change: Change) -> str:
     return f"{label} is {_values(change.found)}, wanted {_values(change.wanted)}"
 
 
-def worktree(_telling: Telling, change: Change) -> str:
-    """A linked worktree or its lock."""
-    label = f"worktree {quote(change.key[2])}"
+def worktree(telling: Telling, change: Change) -> str:
+    """A linked worktree or its lock. What is in one that is missing or extra goes without saying."""
+    path = change.key[2]
+    label = f"worktree {quote(path_from_repository(path))}"
+    if change.found is None or change.wanted is None:
+        telling.partner(change, *(key for key in telling.changes if _belongs(key, path, path)))
     if change.found is None:
         return f"{label} was removed" if change.start is not None else f"{label} is missing"
     if change.wanted is None:
@@ -67,35 +72,69 @@ def worktree(_telling: Telling, change: Change) -> str:
 def repository(telling: Telling, change: Change) -> str:
     """A whole repository. Everything in it that differs in the same way goes without saying."""
     name = change.key[1]
-    inner = [key for key in telling.changes if key != change.key and _belongs(key, name)]
+    state = telling.found.repositories.get(name) or telling.wanted.repositories[name]
+    folder = state.repository.git_directory
+    inner = [key for key in telling.changes if key != change.key and _belongs(key, name, folder)]
+    if change.found is None or change.wanted is None:
+        telling.partner(change, *inner)
+    if "/modules/" in name:
+        label = f"submodule {quote(name.rpartition('/modules/')[2])}"
+        return f"{label} is {'not' if change.found is None else 'now'} initialized, wanted otherwise"
     if change.found is None:
-        telling.partner(change, *inner)
-        return f"{quote(name)} is {'no longer' if change.start is not None else 'not'} a git repository"
+        return f"{quote(path_from_repository(name))} is {'no longer' if change.start is not None else 'not'} a git repository"
     if change.wanted is None:
-        telling.partner(change, *inner)
         verb = "still exists" if change.start is not None else "was created, but should not be"
-        return f"repository {quote(name)} {verb}"
+        return f"repository {quote(path_from_repository(name))} {verb}"
     has, should = (" and ".join(fact) for fact in (change.found, change.wanted))
     return f"repository {quote(name)} is {has}, wanted {should}"
 
 
 def patterns(telling: Telling, change: Change) -> str:
-    """Sparse checkout, excludes, attributes, alternates, shallow boundaries: lists of lines."""
+    """Sparse checkout, excludes, attributes, alternates: lists of lines."""
     section = change.key[0]
     names = {
         "sparse": "the sparse checkout",
         "info": f"info/{change.key[-1]}",
         "alternates": "the list of alternates",
-        "shallow": "the shallow boundary of the history",
     }
     label = f"{names[section]}{telling.place(change.key[1])}"
     if change.found is None:
         return f"{label} is {'gone' if change.start is not None else 'missing'}"
     if change.wanted is None:
         return f"{label} {'is still there' if change.start is not None else 'was added'}, but should not be"
-    if section == "shallow":
-        return f"{label} is not where it is wanted"
-    return f"{label} is {_values(change.found)}, wanted {_values(change.wanted)}"
+    lacks = [line for line in change.wanted if line not in change.found]
+    extra = [line for line in change.found if line not in change.wanted]
+    if not lacks and not extra:
+        return f"the lines of {label} are in another order or number than wanted"
+    parts = [f"lacks {_values(lacks)}"] if lacks else []
+    parts += [f"has {_values(extra)} too much"] if extra else []
+    return f"{label} {' and '.join(parts)}"
+
+
+def shallow(telling: Telling, change: Change) -> str:
+    """Where a shallow history is cut off. That its commits compare as others then goes without saying."""
+    owner = change.key[1]
+    label = f"the history{telling.place(owner)}"
+    telling.partner(
+        change, *(key for key in telling.changes if key[0] in _REFS and key[1] == owner and _moved(telling, key))
+    )
+    if change.found is None:
+        return f"{label} is {'no longer' if change.start is not None else 'not'} shallow, wanted otherwise"
+    if change.wanted is None:
+        return f"{label} is {'still' if change.start is not None else 'now'} shallow, but should not be"
+    return f"{label} is cut off at another commit than wanted"
+
+
+def _moved(telling: Telling, key: Key) -> bool:
+    """Whether both sides have this ref, on commits that differ only in what lies behind them."""
+    change = telling.changes[key]
+    if change.wanted is None or change.found is None:
+        return False
+    sides = (
+        snapshot.commits.get(fact[1])
+        for snapshot, fact in ((telling.wanted, change.wanted), (telling.found, change.found))
+    )
+    return len({(known.commit.tree, known.commit.message) if known is not None else None for known in sides}) == 1
 
 
 def _remote(change: Change, label: str) -> str:
@@ -126,8 +165,8 @@ def _where(telling: Telling, path: str) -> str:
     return telling.place(owner.removesuffix("/.git"))
 
 
-def _belongs(key: tuple[str, ...], name: str) -> bool:
-    return len(key) > 1 and (key[1] == name or key[1].startswith(f"{name}/"))
+def _belongs(key: Key, name: str, git_directory: str) -> bool:
+    return key[1] == name or key[1].startswith((f"{name}/", f"{git_directory}/"))
 
 
 def _plain(name: str) -> str:
@@ -136,5 +175,5 @@ def _plain(name: str) -> str:
 
 
 def _values(values: Fact) -> str:
-    several = [quote(value) for value in values[:4]]
+    several = [quote(value) for value in list(values)[:4]]
     return " and ".join(several) + (" and more" if len(values) > 4 else "")
