@@ -66,9 +66,7 @@ async def grade_all(
                 task.cancel()
 
 
-async def _grade(
-    question: Question, answer: Completion | ModelError, bench: Bench, threads: ThreadPoolExecutor
-) -> Row:
+async def _grade(question: Question, answer: Completion | ModelError, bench: Bench, threads: ThreadPoolExecutor) -> Row:
     if isinstance(answer, ModelError):
         reason = f"no answer: {answer}"
         grades = {name: Grade.unscored(reason) for name in bench.graders}
@@ -77,9 +75,7 @@ async def _grade(
     examination: Examination | None = None
     if extraction.command is not None:
         loop = asyncio.get_running_loop()
-        examination = await loop.run_in_executor(
-            threads, bench.examiner.examine, question.case, extraction.command
-        )
+        examination = await loop.run_in_executor(threads, bench.examiner.examine, question.case, extraction.command)
     attempt = Attempt(
         case=question.case,
         text=answer.text,

@@ -53,9 +53,7 @@ def add_options(parser: pytest.Parser) -> None:
         metavar="GRADER=VALUE",
         help="fail the run unless this grader's mean score is at least VALUE (0 to 1); repeatable",
     )
-    group.addoption(
-        "--concurrency", type=_positive, default=None, metavar="N", help="requests in flight (default: 32)"
-    )
+    group.addoption("--concurrency", type=_positive, default=None, metavar="N", help="requests in flight (default: 32)")
     group.addoption(
         "--sandbox",
         choices=SANDBOXES,
@@ -63,9 +61,7 @@ def add_options(parser: pytest.Parser) -> None:
         help="where answers are executed (default: auto, the strongest tier that passes its self-test); `none` runs "
         "them unconfined on this machine, and every result says so",
     )
-    group.addoption(
-        "--offline", action="store_true", help="answers from the completion store only; nothing is asked"
-    )
+    group.addoption("--offline", action="store_true", help="answers from the completion store only; nothing is asked")
     group.addoption(
         "--report", default=None, metavar="DIR", help="the run's folder (default: reports/runs/ and the time)"
     )

@@ -10,6 +10,7 @@ to take the folder's lock does the prefetch.
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Generator
 from typing import Any
 
@@ -74,7 +75,7 @@ def pytest_collection_finish(session: pytest.Session) -> None:
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(
-    item: pytest.Item, call: pytest.CallInfo[None]
+    call: pytest.CallInfo[None],
 ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
     report = yield
     error = call.excinfo.value if call.excinfo else None
@@ -114,14 +115,15 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
         return
     writer = terminalreporter._tw
     terminalreporter.section("evaluation")
-    for line in run.report.terminal(width=writer.fullwidth, color=writer.hasmarkup).splitlines():
+    for line in run.terminal(width=writer.fullwidth, color=writer.hasmarkup).splitlines():
         terminalreporter.write_line(line)
 
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_configure_node(node: Any) -> None:
     """pytest-xdist: tell each worker where the run's folder is."""
-    node.workerinput[FOLDER] = str(_run(node.config).folder)
+    with contextlib.suppress(pytest.UsageError):  # the workers say it, if they collect anything to evaluate
+        node.workerinput[FOLDER] = str(_run(node.config).folder)
 
 
 def _run(config: pytest.Config) -> Run:
