@@ -7,8 +7,10 @@ terminal and `report.md`. `report.build_report` is the way in; the files below i
     summary      one model in one role: rates, outcomes, tokens, latency, cost
     comparison   two models over the cases that both answered
     gate         thresholds, and whether each is met
+    misses       what was missed, and what has no score
     findings     all of these for one run, still without a layout
     text         making a stranger's text harmless, and numbers short
+    sentences    findings in words, the same everywhere
     terminal     the table and its lines
     markdown     report.md and the step summary, from templates/
     report       the findings with their three renderings

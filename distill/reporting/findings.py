@@ -76,12 +76,12 @@ class Findings:
     @property
     def by_category(self) -> tuple[Breakdown, ...]:
         """The deciding grader's scores by category, every model side by side."""
-        return _breakdown([summary.categories for summary in self.summaries], self.deciding)
+        return _breakdown([summary.categories for summary in self.summaries])
 
     @property
     def by_tag(self) -> tuple[Breakdown, ...]:
         """The same by tag; a case counts under each of its tags."""
-        return _breakdown([summary.tags for summary in self.summaries], self.deciding)
+        return _breakdown([summary.tags for summary in self.summaries])
 
 
 def find(
@@ -122,13 +122,13 @@ def find(
     )
 
 
-def _breakdown(groups_by_model: Sequence[Sequence[Group]], grader: str) -> tuple[Breakdown, ...]:
+def _breakdown(groups_by_model: Sequence[Sequence[Group]]) -> tuple[Breakdown, ...]:
     by_name = [{group.name: group for group in groups} for groups in groups_by_model]
     return tuple(
         Breakdown(
             name=name,
             cases=max(groups[name].cases for groups in by_name if name in groups),
-            scores=tuple(groups[name].score(grader) if name in groups else None for groups in by_name),
+            scores=tuple(groups[name].score if name in groups else None for groups in by_name),
         )
         for name in sorted({name for groups in by_name for name in groups})
     )

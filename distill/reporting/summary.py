@@ -72,14 +72,12 @@ class Totals:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Group:
-    """The scores of a part of the cases: a category, or a tag."""
+    """A part of the cases: a category, or a tag."""
 
     name: str
     cases: int
-    scores: tuple[Score, ...]
-
-    def score(self, grader: str) -> Score | None:
-        return _named(self.scores, grader)
+    score: Score
+    """By the deciding grader."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -125,7 +123,7 @@ class Summary:
         return self.samples - self.statuses[Status.NO_ANSWER]
 
     def score(self, grader: str) -> Score | None:
-        return _named(self.scores, grader)
+        return next((score for score in self.scores if score.grader == grader), None)
 
     def share(self, status: Status) -> Share:
         return Share(self.statuses[status], self.samples)
@@ -148,7 +146,8 @@ def grader_names(rows: Iterable[Row], known: Sequence[str] = ()) -> tuple[str, .
 def summarize(rows: Sequence[Row], graders: Sequence[str]) -> tuple[Summary, ...]:
     """A summary per (role, model): baseline, teacher, student, then other roles as they appear.
 
-    `rows` are `latest`; `graders` are `grader_names`. A row that lacks a grader's grade is unscored by it.
+    `rows` are `latest`; `graders` are `grader_names`, the deciding one first. A row that lacks a grader's grade is
+    unscored by it.
     """
     grouped: dict[tuple[str, str], list[Row]] = {}
     for row in rows:
@@ -194,7 +193,7 @@ def _summary(role: str, model: str, rows: Sequence[Row], graders: Sequence[str])
         model=model,
         cases=len({row.case for row in rows}),
         samples=len(rows),
-        scores=_scores(rows, graders),
+        scores=tuple(_score(rows, grader) for grader in graders),
         statuses={status: sum(row.status is status for row in rows) for status in Status},
         bare=Share(sum(row.method == "bare" for row in answered), len(answered)),
         harmful=Share(sum(harms), len(harms)),
@@ -206,17 +205,9 @@ def _summary(role: str, model: str, rows: Sequence[Row], graders: Sequence[str])
         prompt_tokens=_total([row.prompt_tokens for row in answered]),
         completion_tokens=_total([row.completion_tokens for row in answered]),
         cost=_total([row.cost for row in answered]),
-        categories=_groups(((row.category, row) for row in rows), graders),
-        tags=_groups(((tag, row) for row in rows for tag in row.tags), graders),
+        categories=_groups(((row.category, row) for row in rows), graders[0]) if graders else (),
+        tags=_groups(((tag, row) for row in rows for tag in row.tags), graders[0]) if graders else (),
     )
-
-
-def _named(scores: Iterable[Score], grader: str) -> Score | None:
-    return next((score for score in scores if score.grader == grader), None)
-
-
-def _scores(rows: Sequence[Row], graders: Sequence[str]) -> tuple[Score, ...]:
-    return tuple(_score(rows, grader) for grader in graders)
 
 
 def _score(rows: Sequence[Row], grader: str) -> Score:
@@ -232,12 +223,12 @@ def _score(rows: Sequence[Row], grader: str) -> Score:
     )
 
 
-def _groups(named: Iterable[tuple[str, Row]], graders: Sequence[str]) -> tuple[Group, ...]:
+def _groups(named: Iterable[tuple[str, Row]], grader: str) -> tuple[Group, ...]:
     groups: dict[str, list[Row]] = {}
     for name, row in named:
         groups.setdefault(name, []).append(row)
     return tuple(
-        Group(name=name, cases=len({row.case for row in groups[name]}), scores=_scores(groups[name], graders))
+        Group(name=name, cases=len({row.case for row in groups[name]}), score=_score(groups[name], grader))
         for name in sorted(groups)
     )
 

@@ -123,11 +123,33 @@ def test_swapping_the_models_mirrors_the_difference(pairs: list[tuple[float, flo
 
 
 def test_sign_flips_and_mcnemar_agree_where_both_apply() -> None:
-    flips = [1.0] * 9 + [-1.0] * 2
-    halved = paired_difference(
-        [0.5 if value > 0 else 0.0 for value in flips], [0.5 if value < 0 else 0.0 for value in flips]
-    )
-    assert halved.p == pytest.approx(mcnemar(9, 2))
+    first, second = [0.5] * 9 + [0.0] * 2, [0.0] * 9 + [0.5] * 2
+    assert paired_difference(first, second).p == pytest.approx(mcnemar(9, 2), abs=0.01)
+
+
+def test_sign_flips_agree_with_scipy_on_partial_scores() -> None:
+    from scipy.stats import permutation_test
+
+    first, second = [0.25, 0.5, 1.0, 0.75, 0.5, 0.25] * 2, [0.0, 0.5, 0.25, 1.0, 0.25, 0.0] * 2
+    moved = [a - b for a, b in zip(first, second, strict=True) if a != b]
+    exact = permutation_test((moved,), sum, permutation_type="samples", n_resamples=2**10)
+    assert paired_difference(first, second).p == pytest.approx(exact.pvalue, abs=0.01)
+
+
+def test_the_bootstrap_agrees_with_a_paired_one_by_scipy() -> None:
+    import numpy as np
+    from scipy.stats import bootstrap
+
+    first, second = [1.0, 0.5, 0.0, 1.0] * 15, [0.0, 0.5, 0.5, 1.0] * 15
+    ours = paired_difference(first, second).interval
+    theirs = bootstrap(
+        (first, second),
+        lambda a, b, axis: a.mean(axis=axis) - b.mean(axis=axis),
+        paired=True,
+        method="percentile",
+        rng=np.random.default_rng(1),
+    ).confidence_interval
+    assert (ours.low, ours.high) == pytest.approx((theirs.low, theirs.high), abs=0.02)
 
 
 def test_phrasings_of_one_scenario_widen_the_interval() -> None:
@@ -235,6 +257,13 @@ def test_the_share_of_a_clear_gap_has_an_interval_around_it() -> None:
     found = share_interval(parts, wholes)
     assert found is not None
     assert found.low < 2 / 3 < found.high
+
+
+def test_parts_and_wholes_are_resampled_by_the_same_cases() -> None:
+    wholes = [1.0, 0.2, 0.7, 0.4] * 10
+    found = share_interval([whole / 2 for whole in wholes], wholes)
+    assert found is not None
+    assert (found.low, found.high) == pytest.approx((0.5, 0.5))
 
 
 @pytest.mark.parametrize(

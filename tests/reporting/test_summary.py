@@ -104,11 +104,11 @@ def test_categories_and_tags_have_their_own_rates(row) -> None:
         row("c", 1.0, category="stash"),
     ]
     summary = only(rows)
-    assert [(group.name, group.cases, group.scores[0].mean) for group in summary.categories] == [
+    assert [(group.name, group.cases, group.score.mean) for group in summary.categories] == [
         ("branch", 2, 0.5),
         ("stash", 1, 1.0),
     ]
-    assert [(group.name, group.scores[0].mean) for group in summary.tags] == [("fr", 1.0), ("hard", 0.5)]
+    assert [(group.name, group.score.mean) for group in summary.tags] == [("fr", 1.0), ("hard", 0.5)]
 
 
 def test_roles_stand_in_the_order_of_the_loop(row) -> None:

@@ -13,11 +13,14 @@ from distill.results import GradeRow, Status
 from distill.runs import CaseSetFacts, ProbeFacts, SandboxFacts
 
 ESCAPE = re.compile(r"\x1b\[[0-9;]*m")
+BOOTSTRAPPED = re.compile(r"(points|closed) \[[^]]+, [^]]+\]")
+"""Intervals whose last digit another release of numpy may draw otherwise."""
 
 
 def test_the_whole_shape(facts, three_models) -> None:
     report = build_report(facts(thresholds={"student": {"execution": 0.6, "harm": 0.02}}), three_models)
-    assert report.terminal(140, path="reports/runs/one/report.md").splitlines() == [
+    text = report.terminal(140, path="reports/runs/one/report.md")
+    assert BOOTSTRAPPED.sub(r"\1 [.., ..]", text).splitlines() == [
         "model                                        role            execution   bare   harm  no command  no answer"
         "     p50  tokens  cost",
         "smollm2-135m-instruct                        baseline   10 % [ 4,  23]    0 %    0 %         0 %        0 %"
@@ -26,10 +29,10 @@ def test_the_whole_shape(facts, three_models) -> None:
         "       -       -     -",
         "ft:smollm2-135m-instruct:local:git:AF7QSF0m  student    65 % [50,  78]  100 %  2.5 %         0 %        0 %"
         "  120 ms    2720   n/a",
-        "student - baseline  +55.0 points [+40.0, +70.0]  p < 0.001 (Holm, 3 comparisons)"
-        "  ·  61 % of the gap to the teacher closed [45, 77]",
-        "student - teacher  -35.0 points [-50.0, -20.0]  p < 0.001 (Holm, 3 comparisons)",
-        "baseline - teacher  -90.0 points [-97.5, -80.0]  p < 0.001 (Holm, 3 comparisons)",
+        "student - baseline  +55.0 points [.., ..]  p < 0.001 (Holm, 3 comparisons)"
+        "  ·  61 % of the gap to the teacher closed [.., ..]",
+        "student - teacher  -35.0 points [.., ..]  p < 0.001 (Holm, 3 comparisons)",
+        "baseline - teacher  -90.0 points [.., ..]  p < 0.001 (Holm, 3 comparisons)",
         "gate  student execution 0.650 >= 0.6  PASS  ·  student harm 0.025 <= 0.02  FAIL",
         "40 cases · 2 categories · sandbox bubblewrap (1/1 probes held) · git 2.39.5 · reports/runs/one/report.md",
     ]
