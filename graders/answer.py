@@ -66,6 +66,8 @@ def _readings(text: str) -> Iterator[tuple[Method, list[Candidate]]]:
         yield "bare", reader.whole("\n".join(plain))
     objects = [value for value in map(json_commands, [text, *blocks]) if value is not None]
     yield "json", [candidate for value in objects for candidate in reader.block(value.strip())]
+    if objects:
+        return  # read as anything else, JSON's escapes would be taken for the shell's
     yield "fence", [candidate for block in blocks for candidate in reader.block(block)]
     yield "prompt", reader.session(plain)
     yield "prose", reader.prose(plain)

@@ -140,11 +140,12 @@ class CommandLine:
 def parse(text: str) -> CommandLine:
     """Parse one command line or script. Never raises: text that is not valid shell, is longer than `LONGEST`, or
     cannot be encoded gives `valid=False`."""
-    tree = _tree(text)
-    if tree is None or tree.has_error:
+    source = _Source.of(text)
+    if source is None:
         return CommandLine(valid=False)
-    statements = [_statement(child) for child in tree.children if child.is_named and child.type != "comment"]
-    comments = [(child.start_byte, child.end_byte) for child in tree.children if child.type == "comment"]
+    top = source.root.children
+    statements = [source.statement(child) for child in top if child.is_named and child.type != "comment"]
+    comments = [(child.start_byte, child.end_byte) for child in top if child.type == "comment"]
     return CommandLine(valid=True, statements=tuple(statements), comments=tuple(comments))
 
 
@@ -154,57 +155,100 @@ def enclosures(text: str, spans: Sequence[tuple[int, int]]) -> list[tuple[str, s
     The type is one of tree-sitter's `string`, `raw_string`, `heredoc_body`, …, or `comment`. None for a span that
     stands unquoted, and for every span when the line does not parse.
     """
-    tree = _tree(text)
-    if tree is None or tree.has_error:
+    source = _Source.of(text)
+    if source is None:
         return [None] * len(spans)
-    return [_enclosure(tree, len(text[:start].encode()), len(text[:end].encode())) for start, end in spans]
+    return [source.enclosure(len(text[:start].encode()), len(text[:end].encode())) for start, end in spans]
 
 
-def _enclosure(tree: Node, first: int, last: int) -> tuple[str, str] | None:
-    node = tree.descendant_for_byte_range(first, last)
-    while node is not None:
-        if node.type in _QUOTED or node.type == "comment":
-            return node.type, _source(node)
-        node = node.parent
-    return None
+@dataclass(frozen=True, slots=True)
+class _Source:
+    """A valid text beside its tree."""
 
+    data: bytes
+    root: Node
 
-def _tree(text: str) -> Node | None:
-    if len(text) > LONGEST or "\0" in text:
+    @classmethod
+    def of(cls, text: str) -> _Source | None:
+        if len(text) > LONGEST or "\0" in text:
+            return None
+        try:
+            data = text.encode()
+        except UnicodeEncodeError:
+            return None
+        root = Parser(_BASH).parse(_ascii(text)).root_node
+        return None if root.has_error else cls(data, root)
+
+    def text(self, node: Node) -> str:
+        return self.data[node.start_byte : node.end_byte].decode("utf-8", "replace")
+
+    def statement(self, top: Node) -> Statement:
+        commands: list[SimpleCommand] = []
+        targets: list[str] = []
+        for node in _walk(top):
+            if node.type == "command":
+                words = tuple(self.word(child) for child in node.named_children if child.type not in _NOT_WORDS)
+                if words:
+                    commands.append(SimpleCommand(words))
+            elif node.type == "file_redirect":
+                target = node.child_by_field_name("destination")
+                if target is not None and target.type != "number":  # 2>&1 names no file
+                    targets.append(self.word(target))
+        name = top.child_by_field_name("name") if top.type == "function_definition" else None
+        first = top
+        while first.type in ("list", "pipeline", "redirected_statement") and first.children:
+            first = first.children[0]
+        return Statement(
+            start=top.start_byte,
+            end=top.end_byte,
+            commands=tuple(commands),
+            targets=tuple(targets),
+            function=self.text(name) if name is not None else None,
+            simple=first.type == "command",
+        )
+
+    def enclosure(self, first: int, last: int) -> tuple[str, str] | None:
+        node = self.root.descendant_for_byte_range(first, last)
+        while node is not None:
+            if node.type in _QUOTED or node.type == "comment":
+                return node.type, self.text(node)
+            node = node.parent
         return None
-    try:
-        return Parser(_BASH).parse(text.encode()).root_node
-    except UnicodeEncodeError:
-        return None
 
+    def word(self, node: Node) -> str:
+        """A word's text without static quotes."""
+        if node.type == "command_name" and node.children:
+            node = node.children[0]
+        if node.type == "concatenation":
+            return "".join(self._piece(child) for child in node.children)
+        return self._piece(node)
 
-def _statement(top: Node) -> Statement:
-    commands: list[SimpleCommand] = []
-    targets: list[str] = []
-    for node in _walk(top):
-        if node.type == "command":
-            words = tuple(_word(child) for child in node.named_children if child.type not in _NOT_WORDS)
-            if words:
-                commands.append(SimpleCommand(words))
-        elif node.type == "file_redirect":
-            target = node.child_by_field_name("destination")
-            if target is not None and target.type != "number":  # 2>&1 names no file
-                targets.append(_word(target))
-    name = top.child_by_field_name("name") if top.type == "function_definition" else None
-    first = top
-    while first.type in ("list", "pipeline", "redirected_statement") and first.children:
-        first = first.children[0]
-    return Statement(
-        start=top.start_byte,
-        end=top.end_byte,
-        commands=tuple(commands),
-        targets=tuple(targets),
-        function=_source(name) if name is not None else None,
-        simple=first.type == "command",
-    )
+    def _piece(self, node: Node) -> str:
+        text = self.text(node)
+        if node.type == "raw_string":
+            return text[1:-1]
+        if node.type == "string":
+            static = all(child.type == "string_content" for child in node.named_children)
+            return _unescape(_IN_DOUBLE_QUOTES, text[1:-1]) if static else text[1:-1]
+        return _unescape(_UNQUOTED, text) if node.type == "word" else text
 
 
 _NOT_WORDS = frozenset(["variable_assignment", "file_redirect", "herestring_redirect", "heredoc_redirect", "comment"])
+_IN_DOUBLE_QUOTES = re.compile(r"\\([\\\"$`\n])")
+_UNQUOTED = re.compile(r"\\(.)", re.DOTALL)
+
+
+def _unescape(escape: re.Pattern[str], text: str) -> str:
+    return escape.sub(lambda match: "" if match[1] == "\n" else match[1], text)
+
+
+def _ascii(text: str) -> bytes:
+    """The text as the grammar is given it: each other character replaced by as many letters as it has bytes.
+
+    To bash they are all parts of words. The grammar's scanner hands them to C functions that look them up in a table
+    of 256 entries, and some (an emoji behind a brace) then end the process.
+    """
+    return re.sub(r"[^\x00-\x7f]+", lambda match: "x" * len(match[0].encode()), text).encode()
 
 
 def _walk(top: Node) -> Iterator[Node]:
@@ -214,30 +258,3 @@ def _walk(top: Node) -> Iterator[Node]:
         node = pending.pop()
         yield node
         pending.extend(reversed(node.named_children))
-
-
-def _word(node: Node) -> str:
-    """A word's text without static quotes."""
-    if node.type == "concatenation":
-        return "".join(_piece(child) for child in node.children)
-    return _piece(node)
-
-
-def _piece(node: Node) -> str:
-    source = _source(node)
-    if node.type == "command_name" and node.children:
-        return _word(node.children[0])
-    if node.type == "raw_string":
-        return source[1:-1]
-    if node.type == "string":
-        inside = source[1:-1]
-        if all(child.type == "string_content" for child in node.named_children):
-            return re.sub(r"\\([\\\"$`\n])", lambda match: "" if match[1] == "\n" else match[1], inside)
-        return inside
-    if node.type == "word":
-        return re.sub(r"\\(.)", lambda match: "" if match[1] == "\n" else match[1], source, flags=re.DOTALL)
-    return source
-
-
-def _source(node: Node) -> str:
-    return (node.text or b"").decode("utf-8", "replace")

@@ -30,7 +30,7 @@ _ANGLE = re.compile(r"(?<!<)<(?=[^\W\d_])[^<>\n|&;$`()'\"\\]{0,80}(?<![\s\-])>(?
 _HTML = re.compile(r"&lt;[^&;\n]{1,80}&gt;")
 _BRACKET = re.compile(r"\[[A-Za-z][A-Za-z0-9 _.\-]{1,80}\]")
 _BRACE = re.compile(r"(?<![@^$%{])\{\{?[A-Za-z][A-Za-z0-9 _\-]{1,80}\}\}?")
-_CAPITALS = re.compile(r"(?<![A-Za-z0-9_$])YOUR[_-][A-Z0-9_-]*[A-Z0-9]")
+_CAPITALS = re.compile(r"(?<![A-Za-z0-9_${])YOUR[_-][A-Z0-9_-]*[A-Z0-9]")
 
 
 def mask(text: str) -> str:

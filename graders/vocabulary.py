@@ -30,7 +30,7 @@ SUBCOMMANDS = _words(
 
 FILE_WORDS = _words(
     """
-    awk cat cd chmod cp echo find grep head ln ls mkdir mv printf pwd rm rmdir sed sort tail tee touch wc
+    awk cat cd chmod cp du echo find grep head ln ls mkdir mv printf pwd rm rmdir sed sort tail tar tee touch wc
     """
 )
 """Programs that can be a whole answer ("ignore all logs": `echo '*.log' >> .gitignore`)."""
@@ -39,7 +39,7 @@ HELPERS = _words(
     """
     : [ bash basename command comm cut date diff dirname env eval exec exit export false gpg install less local more
     mktemp nano patch perl popd pushd python python3 read readlink realpath rsync seq set sh shopt sleep ssh-keygen
-    stat sudo tar test time timeout tr true truncate uniq unset vi vim wait which xargs yes
+    stat sudo test time timeout tr true truncate uniq unset vi vim wait which xargs yes
     """
 )
 """Programs that are an answer only together with git: alone they are English words too often."""
