@@ -55,7 +55,7 @@ class Member:
         """Start the process. It ends when the *thread* that called this does, so call from one that stays."""
         self._channel, theirs = socket.socketpair()
         self._known: OrderedDict[str, None] = OrderedDict()
-        self._closed = False
+        self._closed = self._busy = False
         try:
             with theirs:
                 launch = tier.launch(theirs.fileno(), limits)
@@ -94,6 +94,7 @@ class Member:
     def run(self, image: Image, command: str, limits: Limits, *, tasks: int) -> Execution:
         """Run `command` in a fresh copy of `image`. Raises `WorkerLost`."""
         self._channel.settimeout(limits.seconds + _GRACE_SECONDS)
+        self._busy = True
         try:
             name = self._teach(image)
             order = {"op": "run", "name": name, "command": command, "tasks": tasks}
@@ -101,7 +102,9 @@ class Member:
             header, body = receive_frame(
                 self._channel, largest_body=limits.file_bytes + 4 * limits.output_bytes + 1024 * 1024
             )
-            return _execution(image, header, body, limits)
+            execution = _execution(image, header, body, limits)
+            self._busy = False
+            return execution
         except TimeoutError:
             raise WorkerLost("the worker did not answer in time") from None
         except EOFError:
@@ -111,13 +114,17 @@ class Member:
         except OSError as error:
             raise WorkerLost(f"the worker cannot be reached: {error.strerror}") from None
 
+    def hang_up(self) -> None:
+        """Tell the worker to end, without waiting for it."""
+        self._channel.close()
+
     def close(self) -> None:
         """End the worker and everything it started, and remove its folder. May be called twice."""
         if self._closed:
             return
         self._closed = True
-        self._channel.close()
-        for end in (None, signal.SIGTERM, signal.SIGKILL):
+        self.hang_up()
+        for end in (signal.SIGTERM, signal.SIGKILL) if self._busy else (None, signal.SIGTERM, signal.SIGKILL):
             with contextlib.suppress(ProcessLookupError):
                 if end is not None:
                     self._process.send_signal(end)

@@ -89,32 +89,33 @@ class Pool:
         refusal = _refusal(command, limits)
         if refusal:
             return _without_run(Outcome.REFUSED, refusal)
-        member: Member | None = self._take()
-        reason = ""
-        for _ in range(2):
-            if member is None:
-                break
-            try:
-                execution = member.run(image, command, limits, tasks=self._task_count(member))
-            except WorkerLost as lost:
-                reason = str(lost)
+        member = self._take()
+        reason = "no worker could be started"
+        try:
+            for _ in range(2):
+                if member is None:
+                    member = self._fresh()
+                    if member is None:
+                        break
+                try:
+                    return member.run(image, command, limits, tasks=self._task_count(member))
+                except WorkerLost as lost:
+                    reason = f"{lost}, and so it was on a fresh one"
+                    self._bury(member)
+                    member = None
+            return _without_run(Outcome.BROKEN, reason)
+        except BaseException:
+            if member is not None:
                 self._bury(member)
-                member = self._fresh()
-            except BaseException:
-                self._bury(member)
-                self._idle.put(self._fresh())
-                raise
-            else:
-                self._idle.put(member)
-                return execution
-        self._idle.put(member)
-        return _without_run(Outcome.BROKEN, f"{reason or 'no worker could be started'}, and so did a fresh one")
+                member = None
+            raise
+        finally:
+            self._idle.put(member)  # None: whoever comes next starts a fresh one
 
     def close(self) -> None:
         """End all workers and everything they started. May be called twice, and while others wait in `run`."""
         self._finalizer()
-        for _ in range(self.size):
-            self._idle.put(None)
+        self._idle.put(None)
 
     def __enter__(self) -> Self:
         return self
@@ -125,12 +126,11 @@ class Pool:
         self.close()
 
     def _take(self) -> Member | None:
-        if not self._finalizer.alive:
-            raise RuntimeError("the pool is closed")
         member = self._idle.get()
         if not self._finalizer.alive:
-            raise RuntimeError("the pool was closed")
-        return member if member is not None else self._fresh()
+            self._idle.put(None)  # for the next one who waits
+            raise RuntimeError("the pool is closed")
+        return member
 
     def _start(self) -> Member:
         """A new process, not greeted yet. Raises `OSError`."""
@@ -258,6 +258,8 @@ def _nothing_passed(problems: Iterable[str]) -> str:
 
 
 def _shut(members: set[Member], keeper: ThreadPoolExecutor) -> None:
+    for member in list(members):
+        member.hang_up()
     for member in list(members):
         member.close()
     members.clear()

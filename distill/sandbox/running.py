@@ -61,8 +61,18 @@ class Finished:
     seconds: float
 
 
-def run_command(command: str, place: Place, confinement: Confinement, limits: Limits, *, tasks: int) -> Finished:
-    """Run `command` with bash in `repo/` of the case. `tasks`: how many tasks its user already has."""
+class HarnessGone(Exception):
+    """The harness hung up in the middle of a run."""
+
+
+def run_command(
+    command: str, place: Place, confinement: Confinement, limits: Limits, *, tasks: int, harness: int
+) -> Finished:
+    """Run `command` with bash in `repo/` of the case.
+
+    `tasks`: how many tasks its user already has. `harness`: the socket that tells whether anybody still wants to know;
+    raises `HarnessGone` when not, and `RunningError` when the case cannot be confined.
+    """
     null = os.open(os.devnull, os.O_RDWR | os.O_CLOEXEC)
     out, out_end = os.pipe()
     error, error_end = os.pipe()
@@ -82,7 +92,7 @@ def run_command(command: str, place: Place, confinement: Confinement, limits: Li
             watched.append(listener)
         process = os.pidfd_open(child)
         watched.append(process)
-        run = _Run(child, process, listener, streams, place, limits, started)
+        run = _Run(child, process, listener, harness, streams, place, limits, started)
         return run.watch(confinement)
     finally:
         ours.close()
@@ -99,17 +109,19 @@ class _Run:
         child: int,
         process: int,
         listener: int | None,
+        harness: int,
         streams: dict[int, bytearray],
         place: Place,
         limits: Limits,
         started: float,
     ) -> None:
-        self._child, self._process, self._listener = child, process, listener
+        self._child, self._process, self._listener, self._harness = child, process, listener, harness
         self._streams, self._place, self._limits, self._started = streams, place, limits, started
         self._truncated = False
         self._poll = select.poll()
         for handle in (process, *streams, *(() if listener is None else (listener,))):
             self._poll.register(handle, select.POLLIN)
+        self._poll.register(harness, 0)  # only whether it is gone
         self._usage = _Usage(place, limits)
 
     def watch(self, confinement: Confinement) -> Finished:
@@ -149,6 +161,8 @@ class _Run:
         for handle, event in self._poll.poll(max(1, round(seconds * 1000))):
             if handle == self._process:
                 ended = True
+            elif handle == self._harness:
+                raise HarnessGone
             elif handle == self._listener:
                 if event & select.POLLIN:
                     answer_one(handle, (self._place.root, self._place.scratch))

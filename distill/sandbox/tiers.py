@@ -75,7 +75,7 @@ class LandlockTier:
     @property
     def description(self) -> str:
         folder = case_folder()
-        where = f"files in {folder}" + ("" if folder == _SHARED_MEMORY else ", which is not a memory file system")
+        where = f"files in {folder}" + ("" if folder == _SHARED_MEMORY else ", which is slower than memory")
         user = "a user of its own" if os.getuid() == 0 else "metadata changes through a broker"
         return f"Landlock ABI {supported_abi()}, seccomp, {user}, {where}"
 
@@ -127,8 +127,10 @@ def own_user() -> int:
 
 
 def case_folder() -> Path:
-    """Where cases of this machine are written: memory if possible."""
-    return _SHARED_MEMORY if os.access(_SHARED_MEMORY, os.W_OK | os.X_OK) else Path(tempfile.gettempdir()).resolve()
+    """Where cases of this machine are written: memory if possible, and if a repository's hooks can run from there."""
+    if os.access(_SHARED_MEMORY, os.W_OK | os.X_OK) and not os.statvfs(_SHARED_MEMORY).f_flag & os.ST_NOEXEC:
+        return _SHARED_MEMORY
+    return Path(tempfile.gettempdir()).resolve()
 
 
 def _in_folder(

@@ -37,7 +37,7 @@ from distill.sandbox.environment import SEARCH_PATH, case_environment
 from distill.sandbox.execution import Limits, Outcome
 from distill.sandbox.image import ROOT, Image
 from distill.sandbox.protocol import describe_entries, read_clean, read_entries, receive_frame, send_frame
-from distill.sandbox.running import Finished, Place, RunningError, run_command
+from distill.sandbox.running import Finished, HarnessGone, Place, RunningError, run_command
 from distill.sandbox.write import Plan, plan_image, write_plan
 
 _BAD_SYSTEM_CALL = 128 + signal.SIGSYS
@@ -57,7 +57,7 @@ def main() -> NoReturn:
         signal.signal(signal.SIGTERM, _end)
     status = 1
     try:
-        with contextlib.suppress(_Ended, EOFError):
+        with contextlib.suppress(_Ended, EOFError, HarnessGone):
             _Worker(settings, channel, _confine(settings, channel)).serve()
         status = 0
     except (ConfinementError, RunningError, OSError) as error:
@@ -144,7 +144,14 @@ class _Worker:
     def _run(self, header: dict[str, Any]) -> None:
         limits = Limits(**header["limits"])
         known = write_plan(self._plans[header["name"]], umask=0)
-        finished = run_command(header["command"], self._place, self._confinement, limits, tasks=header["tasks"])
+        finished = run_command(
+            header["command"],
+            self._place,
+            self._confinement,
+            limits,
+            tasks=header["tasks"],
+            harness=self._channel.fileno(),
+        )
         if self._own_root:
             os.chmod(self._place.root, 0o755)  # noqa: PTH101, S103 # whatever the case made of it
         captured = None
