@@ -20,6 +20,7 @@ from dataclasses import dataclass, field
 from datetime import date, timedelta
 from types import TracebackType
 from typing import Any, Self
+from urllib.parse import parse_qsl, urlsplit
 
 import httpx2
 import openai
@@ -73,7 +74,8 @@ class ModelClient:
         self._retrying = self._policy.retrying()
         self._throttle = Throttle(concurrency)
         self._openai = openai.AsyncOpenAI(
-            base_url=base_url,
+            base_url=base_url.partition("?")[0],
+            default_query=dict(parse_qsl(urlsplit(base_url).query)),  # as in Azure's ?api-version=
             api_key=api_key or NO_KEY,
             max_retries=0,
             http_client=openai.DefaultAsyncHttpxClient(

@@ -6,12 +6,13 @@ Servers echo what they were sent: keys turn up in error messages, in URLs and, f
 from __future__ import annotations
 
 import re
-from urllib.parse import quote, urlsplit
+from urllib.parse import parse_qsl, quote, urlsplit
 
 from distill.models.registry import NO_KEY
 
 MARK = "[key]"
 _KEY_LIKE = re.compile(r"\b(?:sk|gsk|csk|xai|hf|AIza)[-_][A-Za-z0-9*_.-]{16,}|(?<=Bearer )[^\s\"'<>,]{8,}")
+_SECRET_NAME = re.compile(r"key|token|secret|sig|pass", re.IGNORECASE)
 _DISTINCT = 16
 """From this length on a key is no ordinary word, and may be taken out of an answer too."""
 
@@ -22,7 +23,9 @@ class Redactor:
     __slots__ = ("_distinct", "_pattern")
 
     def __init__(self, base_url: str, api_key: str | None) -> None:
-        secrets = {api_key or "", urlsplit(base_url).password or ""} - {"", NO_KEY}
+        parts = urlsplit(base_url)
+        in_query = {value for name, value in parse_qsl(parts.query) if _SECRET_NAME.search(name)}
+        secrets = {api_key or "", parts.password or "", *in_query} - {"", NO_KEY}
         spellings = sorted({form for secret in secrets for form in (secret, quote(secret, safe=""))}, key=len)[::-1]
         self._pattern = re.compile("|".join(_whole(form) for form in spellings)) if spellings else None
         self._distinct = tuple(form for form in spellings if len(form) >= _DISTINCT)

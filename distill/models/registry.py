@@ -66,8 +66,9 @@ class Target:
 
     kind: Literal["reference", "local", "remote"]
     model: str
-    base_url: str | None = None
-    """None for the reference, and for a local model until `bind` says where it is served."""
+    base_url: str | None = field(default=None, repr=False)
+    """None for the reference, and for a local model until `bind` says where it is served. It may hold credentials:
+    what is shown and stored is `origin`."""
     api_key: str | None = field(default=None, repr=False)
     weights: str = ""
     """For a local model: what its weights are, so that new weights under an old name are asked again."""

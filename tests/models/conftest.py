@@ -20,6 +20,7 @@ class Request:
     path: str
     headers: dict[str, str]
     body: Any
+    query: str = ""
 
     @property
     def parameters(self) -> set[str]:
@@ -159,7 +160,8 @@ async def _read(reader: asyncio.StreamReader) -> Request | None:
     headers = {name.lower(): value.strip() for name, _, value in (line.partition(":") for line in lines)}
     body = await reader.readexactly(int(headers.get("content-length", 0)))
     method, path, _ = first.split()
-    return Request(method, path, headers, json.loads(body) if body else None)
+    path, _, query = path.partition("?")
+    return Request(method, path, headers, json.loads(body) if body else None, query)
 
 
 async def _write(writer: asyncio.StreamWriter, reply: Reply) -> bool:

@@ -735,6 +735,12 @@ def test_a_password_in_the_address_is_in_no_error(loopback: Any) -> None:
     assert "hunter2" not in str(error) and server.url in str(error)
 
 
+def test_a_query_in_the_address_is_sent_with_every_request(loopback: Any) -> None:
+    with loopback() as server:
+        ask(server.url + "?api-version=2026-01-01")
+    assert server.requests[0].query == "api-version=2026-01-01"
+
+
 def test_an_error_is_one_printable_line(loopback: Any) -> None:
     with loopback(loopback.error(400, "\x1b[31mred\x1b[0m\r\n[bold]" + "x" * 100_000)) as server:
         error = failure(server.url)

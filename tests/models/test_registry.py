@@ -94,7 +94,7 @@ def test_an_unknown_local_model_when_none_was_trained() -> None:
 
 
 def test_a_key_never_shows_in_a_repr() -> None:
-    assert KEY not in repr(resolve("gpt-4o", environ=OPENAI))
+    assert KEY not in repr(resolve("gpt-4o", environ={**OPENAI, "OPENAI_BASE_URL": f"http://u:{KEY}@host/v1"}))
 
 
 def test_the_origin_of_a_remote_answer_holds_no_credentials() -> None:

@@ -173,8 +173,8 @@ def test_kill_9_loses_nothing_that_was_acknowledged(tmp_path: Path) -> None:
     assert process.stdout is not None
     acknowledged = [process.stdout.readline().strip() for _ in range(300)]
     process.send_signal(signal.SIGKILL)
-    rest, _ = process.communicate()
-    acknowledged += [line for line in rest.split("\n")[:-1] if line]
+    acknowledged += process.stdout.read().split("\n")[:-1]  # whole lines only
+    process.communicate()
     with CompletionStore(path) as store:
         found = store.get_many(acknowledged)
         assert set(found) == set(acknowledged)
