@@ -224,6 +224,8 @@ def _difference_interval(sums: Sequence[float], sizes: Sequence[float]) -> Inter
         total = units * (math.fsum(sums) / math.fsum(sizes) + 1) / 2
         bounds = _outward_wilson(total, units)
         return Interval(2 * bounds.low - 1, 2 * bounds.high - 1)
+    if len(set(sizes)) == 1:
+        return _percentile_bootstrap(means)
     total, size = _bootstrap_means(sums, sizes)
     return _central(total / size)
 

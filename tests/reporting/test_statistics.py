@@ -163,6 +163,14 @@ def test_phrasings_of_one_scenario_widen_the_interval() -> None:
     assert together.detectable > apart.detectable
 
 
+def test_a_large_cluster_weighs_as_many_cases_as_it_has() -> None:
+    clusters = [min(number, 30) for number in range(40)]  # thirty cases alone, ten together
+    found = paired_difference([0.0] * 30 + [1.0] * 10, [0.0] * 40, clusters=clusters)
+    assert found.mean == 0.25
+    assert found.mean in found.interval
+    assert found.interval.low == 0.0, "the one cluster that differs is sometimes not drawn"
+
+
 def test_clusters_that_all_say_the_same_do_not_read_as_certainty() -> None:
     found = paired_difference([1.0, 0.0] * 20, [0.0, 0.0] * 20, clusters=[number // 2 for number in range(40)])
     assert found.interval.low < 0.4 < 0.6 < found.interval.high
