@@ -207,10 +207,12 @@ class ModelClient:
         said = decoded(error.response.text)
         status = error.status_code
         failure = from_status(place, status, said, retry_after=retry_after(error.response.headers))
+        if status in (400, 422):
+            names = refused_parameters(said, body.keys())
+            if names or failure.kind == "invalid_request":
+                return _Refused(failure, names)
         if failure.kind == "not_found":
             return from_status(place, status, said, offered=await self._offered())
-        if status in (400, 422) and failure.kind == "invalid_request":
-            return _Refused(failure, refused_parameters(said, body.keys()))
         return failure
 
     async def _offered(self) -> list[str] | None:

@@ -225,8 +225,13 @@ REFUSALS: dict[str, tuple[int, Any, set[str]]] = {
         },
         {"response_format"},
     ),
+    "about the model": (
+        400,
+        {"error": {"message": "The model 'm' is here, but 'temperature' is not available or not supported by it."}},
+        {"temperature"},
+    ),
     "n": (400, {"error": "unknown field: n"}, {"n"}),
-    "x": (400, {"error": "Argument not supported: metadata"}, {"metadata"}),
+    "an argument": (400, {"error": "Argument not supported: metadata"}, {"metadata"}),
 }
 RICH = Prompt(
     messages=PROMPT.messages,
@@ -567,7 +572,7 @@ def test_a_refused_connection_ends_the_asking() -> None:
 
 
 def test_a_host_that_does_not_exist() -> None:
-    error = failure("http://host.invalid/v1")
+    error = failure("http://host.invalid/v1", policy=RetryPolicy(attempts=1))
     assert error.kind == "connection"
     assert "The host of http://host.invalid/v1 cannot be found." in str(error)
 
