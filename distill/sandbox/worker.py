@@ -122,7 +122,13 @@ class _Worker:
             raise ConfinementError(f"bash is needed, and there is none on {SEARCH_PATH}")
         self._channel, self._confinement = channel, confinement
         environment = case_environment(settings.root, scratch=settings.scratch)
-        self._place = Place(root=settings.root, scratch=settings.scratch, shell=shell, environment=environment)
+        self._place = Place(
+            root=settings.root,
+            scratch=settings.scratch,
+            shell=shell,
+            environment=environment,
+            private=settings.first,
+        )
         self._own_root = os.stat(settings.root).st_uid == os.getuid()  # noqa: PTH116
         self._plans: dict[str, Plan] = {}
 
