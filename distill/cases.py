@@ -9,16 +9,17 @@ from __future__ import annotations
 
 import hashlib
 import json
-import re
 from collections.abc import Iterable, Mapping, Sequence
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Field, StrictBool, StrictInt, field_validator, model_validator
 
 from distill.sources import Document, SourceError, read_yaml, validate
 
 Identifier = Annotated[str, Field(pattern=r"^[a-z0-9]+(-[a-z0-9]+)*$", max_length=80)]
+Text = Annotated[str, Field(min_length=1)]
 Command = Annotated[str, Field(min_length=1, max_length=8000)]
 Freedom = Literal["commit-message", "tag-message", "stash-message", "note-message"]
 Extra = Literal["dates", "committer", "packs", "reflog"]
@@ -31,10 +32,10 @@ class _Strict(BaseModel):
 class OutputFacts(_Strict):
     """What the printed answer to a question must hold. Looked for in standard output only."""
 
-    must: tuple[str, ...] = Field(min_length=1, description="Texts that have to be printed, as whole words.")
-    must_not: tuple[str, ...] = Field(default=(), description="Texts that must not be printed, as whole words.")
-    ordered: bool = Field(default=False, description="Whether `must` has to appear in the order given.")
-    max_lines: int | None = Field(default=None, ge=1, description="The most non-empty lines; stops a dump.")
+    must: tuple[Text, ...] = Field(min_length=1, description="Texts that have to be printed, as whole words.")
+    must_not: tuple[Text, ...] = Field(default=(), description="Texts that must not be printed, as whole words.")
+    ordered: StrictBool = Field(default=False, description="Whether `must` has to appear in the order given.")
+    max_lines: StrictInt | None = Field(default=None, ge=1, description="The most non-empty lines; stops a dump.")
 
 
 class Rules(_Strict):
@@ -146,6 +147,8 @@ def load_recipes(folder: Path) -> dict[str, Recipe]:
             raise SourceError(
                 [document.problem(("name",), f"recipe {recipe.name!r} has to be called {file.stem!r}, as its file")]
             )
+        if recipe.name in recipes:
+            raise SourceError([document.problem(("name",), f"there is a second file for the recipe {recipe.name!r}")])
         recipes[recipe.name] = recipe
     return recipes
 
@@ -167,21 +170,18 @@ def schema(kind: Literal["cases", "recipe"]) -> dict[str, Any]:
 
 
 def _files(paths: Iterable[Path], what: str) -> list[Path]:
-    files: list[Path] = []
+    files: dict[Path, Path] = {}
     for path in paths:
-        if path.is_dir():
-            found = sorted([*path.glob("*.yaml"), *path.glob("*.yml")])
-            if not found:
-                raise SourceError([f"{path}:1: this folder holds no {what} file (*.yaml)"])
-            files.extend(found)
-        else:
-            files.append(path)
-    return list(dict.fromkeys(files))
+        found = sorted([*path.glob("*.yaml"), *path.glob("*.yml")]) if path.is_dir() else [path]
+        if not found:
+            raise SourceError([f"{path}:1: this folder holds no {what} file (*.yaml)"])
+        for file in found:
+            files.setdefault(file.resolve(), file)
+    return list(files.values())
 
 
 def _unknown_recipe(document: Document, index: int, case: Case, recipes: Mapping[str, Recipe]) -> str:
-    words = set(re.split("-", case.repository))
-    close = sorted(recipes, key=lambda name: -len(words & set(name.split("-"))))[:3]
+    close = get_close_matches(case.repository, recipes, n=3, cutoff=0)
     return document.problem(
         ("cases", index, "repository"),
         f"case {case.id!r}: there is no recipe {case.repository!r}; known ones include {', '.join(close)}",

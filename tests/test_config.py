@@ -48,7 +48,7 @@ def test_a_local_model_is_a_gguf_file_beside_the_experiment(tmp_path: Path) -> N
         ("metadata: {task: " + "x" * 513 + "}\n", 1, "at most 16 pairs"),
         ("models:\n  mine: {gguf: a.gguf, hub: b/c}\n", 2, "both `gguf` and `hub`"),
         ("", 1, "this file is empty"),
-        ("- a list\n", 1, "valid dictionary"),
+        ("- a list\n", 1, "expected a mapping"),
         ("teacher: a\nteacher: b\n", 2, "stands twice"),
         ("teacher: [unclosed\n", 2, "not valid YAML"),
     ],
