@@ -62,40 +62,41 @@ def capture_tree(root: str, *, limits: Limits, known: Mapping[str, Entry] | None
         folder, permissions = pending.pop()
         if permissions & 0o500 != 0o500:
             os.chmod(folder, 0o700)
-        for item in os.scandir(folder):
-            count += 1
-            if count > limits.paths:
-                raise TreeTooLarge(f"it left more than {limits.paths} paths")
-            path = item.path
-            status = item.stat(follow_symlinks=False)
-            mode = status.st_mode & 0o7777
-            kind = status.st_mode & _KIND
-            name = path[cut:]
-            old = before.get(name)
-            if old is not None:
-                found += 1
-            if kind == stat.S_IFDIR:
-                if len(os.fsencode(path)) > LONGEST_PATH:
-                    raise TreeTooLarge(f"it left a path longer than {LONGEST_PATH} bytes")
-                pending.append((path, mode))
-                folders.append(path)
-                if old is None or old.mode != mode or old.kind is not Kind.DIRECTORY:
-                    changed[name] = Entry(Kind.DIRECTORY, mode)
-                continue
-            leaves.append(path)
-            if kind == stat.S_IFREG:
-                total += status.st_size
-                if total > limits.file_bytes:
-                    raise TreeTooLarge(f"it left more than {limits.file_bytes} bytes")
-                data = _read(path, status.st_size)
-                if old is None or old.data != data or old.mode != mode or old.kind is not Kind.FILE:
-                    changed[name] = Entry(Kind.FILE, mode, _named(data, real))
-            elif kind == stat.S_IFLNK:
-                target = os.fsencode(os.readlink(path))
-                if old is None or old.data != target or old.kind is not Kind.SYMLINK:
-                    changed[name] = Entry(Kind.SYMLINK, 0o777, _named(target, real))
-            elif old is None or old.mode != mode or old.kind is not Kind.OTHER:
-                changed[name] = Entry(Kind.OTHER, mode)
+        with os.scandir(folder) as items:
+            for item in items:
+                count += 1
+                if count > limits.paths:
+                    raise TreeTooLarge(f"it left more than {limits.paths} paths")
+                path = item.path
+                status = item.stat(follow_symlinks=False)
+                mode = status.st_mode & 0o7777
+                kind = status.st_mode & _KIND
+                name = path[cut:]
+                old = before.get(name)
+                if old is not None:
+                    found += 1
+                if kind == stat.S_IFDIR:
+                    if len(os.fsencode(path)) > LONGEST_PATH:
+                        raise TreeTooLarge(f"it left a path longer than {LONGEST_PATH} bytes")
+                    pending.append((path, mode))
+                    folders.append(path)
+                    if old is None or old.mode != mode or old.kind is not Kind.DIRECTORY:
+                        changed[name] = Entry(Kind.DIRECTORY, mode)
+                    continue
+                leaves.append(path)
+                if kind == stat.S_IFREG:
+                    total += status.st_size
+                    if total > limits.file_bytes:
+                        raise TreeTooLarge(f"it left more than {limits.file_bytes} bytes")
+                    data = _read(path, status.st_size)
+                    if old is None or old.data != data or old.mode != mode or old.kind is not Kind.FILE:
+                        changed[name] = Entry(Kind.FILE, mode, _named(data, real))
+                elif kind == stat.S_IFLNK:
+                    target = os.fsencode(os.readlink(path))
+                    if old is None or old.data != target or old.kind is not Kind.SYMLINK:
+                        changed[name] = Entry(Kind.SYMLINK, 0o777, _named(target, real))
+                elif old is None or old.mode != mode or old.kind is not Kind.OTHER:
+                    changed[name] = Entry(Kind.OTHER, mode)
     removed = _gone(root, before) if found < len(before) else ()
     return Captured(changed, removed, leaves, folders)
 

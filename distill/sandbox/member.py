@@ -17,6 +17,7 @@ import time
 import zlib
 from collections import OrderedDict
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 from distill.sandbox.bubblewrap import explain
@@ -56,6 +57,7 @@ class Member:
         self._channel, theirs = socket.socketpair()
         self._known: OrderedDict[str, None] = OrderedDict()
         self._closed = self._busy = False
+        self._folder: Path | None = None
         try:
             with theirs:
                 launch = tier.launch(theirs.fileno(), limits)
@@ -74,6 +76,7 @@ class Member:
                 )
         except BaseException:
             self._channel.close()
+            self._remove_folder()
             raise
 
     @property
@@ -133,6 +136,9 @@ class Member:
                 break
         if self._process.stderr is not None:
             self._process.stderr.close()
+        self._remove_folder()
+
+    def _remove_folder(self) -> None:
         if self._folder is not None:
             shutil.rmtree(self._folder, ignore_errors=True)
 

@@ -137,6 +137,9 @@ class Pool:
         member = self._keeper.submit(Member, self._tier, self.limits).result()
         with self._lock:
             self._members.add(member)
+        if not self._finalizer.alive:  # closed meanwhile, perhaps without having seen this one
+            self._bury(member)
+            raise RuntimeError("the pool is closed")
         return member
 
     def _fresh(self) -> Member | None:
