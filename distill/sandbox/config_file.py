@@ -41,7 +41,7 @@ class _Reader:
                 self._skip_line()
             elif character == "[":
                 section = self._section()
-            elif character.isalpha() and character in _KEY and section:
+            elif character.isalpha() and character in _KEY:
                 found.append(self._setting(section))
             else:
                 raise self._error("a section or a key")
@@ -90,7 +90,8 @@ class _Reader:
         start = self.position
         while self._peek() != "" and self._peek() in _KEY:
             self.position += 1
-        key = f"{section}.{self.text[start : self.position].lower()}"
+        name = self.text[start : self.position].lower()
+        key = f"{section}.{name}" if section else name
         while self._peek() in (" ", "\t"):
             self.position += 1
         if self._peek() in ("", "\n", "#", ";"):

@@ -135,6 +135,9 @@ class StoredObject:
     oid: str
     kind: ObjectKind
     parsed: Parsed
+    cost: int
+    """The bytes that reading it produces. They are counted even when it is remembered, so that whether an image can
+    be read does not depend on what was read before."""
 
 
 _BLOB_IDS: SizedCache[tuple[str, bytes], str] = SizedCache(64 * 1024 * 1024)

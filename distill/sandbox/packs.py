@@ -51,11 +51,15 @@ class Pack:
     def get(self, oid: str, budget: Budget) -> StoredObject | None:
         """The verified object, or None when it is not here or is damaged."""
         known = self._known.get(oid)
-        if known is None:
-            raw = self.read(oid, budget)
-            if raw is None:
-                return None
-            known = self._known[oid] = StoredObject(oid, raw[0], parse(raw[0], raw[1], self.algorithm))
+        if known is not None:
+            budget.spend(known.cost)
+            return known
+        before = budget.left
+        raw = self.read(oid, budget)
+        if raw is None:
+            return None
+        parsed = parse(raw[0], raw[1], self.algorithm)
+        known = self._known[oid] = StoredObject(oid, raw[0], parsed, before - budget.left)
         return known
 
     def read(self, oid: str, budget: Budget) -> tuple[ObjectKind, bytes] | None:

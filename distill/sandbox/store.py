@@ -117,7 +117,11 @@ class ObjectStore:
             entry = self._entries.get(folder + tail)
             if entry is not None and entry.kind is Kind.FILE:
                 key = (self.algorithm, entry.data)
-                stored = _LOOSE.get(key) or self._verify_loose(key)
+                stored = _LOOSE.get(key)
+                if stored is None:
+                    stored = self._verify_loose(key)
+                else:
+                    self._budget.spend(stored.cost)
                 if stored is not None and stored.oid == oid:
                     return stored
         for pack in self._packs:
@@ -137,6 +141,6 @@ class ObjectStore:
         if kind is None or head.partition(b" ")[2] != b"%d" % len(body):
             return None
         oid = hashlib.new(algorithm, content).hexdigest()
-        stored = StoredObject(oid, kind, parse(kind, body, algorithm))
+        stored = StoredObject(oid, kind, parse(kind, body, algorithm), len(content))
         _LOOSE.put(key, stored, len(data) + 512 + (0 if kind == "blob" else 4 * len(body)))
         return stored

@@ -44,6 +44,8 @@ def branch(telling: Telling, change: Change) -> str:
         return (
             _presence(f"the mark {quote(mark)} on commit {quote(subject)}{place}", change) or f"{noun} is not as wanted"
         )
+    if place.startswith(" on remote ") and change.wanted is None and change.start is not None:
+        return f"{place.removeprefix(' on ')} still has {noun} {quote(change.key[2])}"
     label = f"{noun} {quote(change.key[2])}{place}"
     return _presence(label, change) or _target(telling, change, label, change.wanted, change.found)
 

@@ -81,7 +81,8 @@ def repository(telling: Telling, change: Change) -> str:
         label = f"submodule {quote(name.rpartition('/modules/')[2])}"
         return f"{label} is {'not' if change.found is None else 'now'} initialized, wanted otherwise"
     if change.found is None:
-        return f"{quote(path_from_repository(name))} is {'no longer' if change.start is not None else 'not'} a git repository"
+        no_longer = "no longer" if change.start is not None else "not"
+        return f"{quote(path_from_repository(name))} is {no_longer} a git repository"
     if change.wanted is None:
         verb = "still exists" if change.start is not None else "was created, but should not be"
         return f"repository {quote(path_from_repository(name))} {verb}"
