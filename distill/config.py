@@ -83,7 +83,9 @@ def load_config(path: Path) -> Config:
 
 def anchored(config: Config, folder: Path) -> Config:
     """The same experiment with every path absolute, relative ones counted from `folder`."""
-    single = {name: folder / getattr(config, name) for name in ("system_prompt", "repositories", "prices", "store", "runs")}
+    single = {
+        name: folder / getattr(config, name) for name in ("system_prompt", "repositories", "prices", "store", "runs")
+    }
     models = {
         name: model.model_copy(
             update={
@@ -93,4 +95,6 @@ def anchored(config: Config, folder: Path) -> Config:
         )
         for name, model in config.models.items()
     }
-    return config.model_copy(update={**single, "cases": tuple(folder / path for path in config.cases), "models": models})
+    return config.model_copy(
+        update={**single, "cases": tuple(folder / path for path in config.cases), "models": models}
+    )
