@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 MEGABYTE = 1024 * 1024
-MARK = "61.0808"
+MARK = f"61.{os.getpid():07}"
 
 
 @dataclass(frozen=True)

@@ -26,7 +26,7 @@ from distill.sandbox.environment import GLOBAL_CONFIG
 from distill.sandbox.execution import Limits, Outcome, SandboxUnavailable
 from distill.sandbox.image import Entry, Image, Kind
 from distill.sandbox.pool import Pool, open_pool, open_tier, tiers_for
-from distill.sandbox.tiers import LandlockTier, NoTier, Tier, case_folder
+from distill.sandbox.tiers import LandlockTier, NoTier, Tier
 
 Found = TypeVar("Found")
 TIERS: list[Tier] = [tier for tier in (BubblewrapTier(), LandlockTier(), NoTier()) if tier.problem() is None]
@@ -182,10 +182,12 @@ def test_an_interrupt_in_the_middle_of_a_run_leaves_a_working_pool(pool: Pool) -
 @pytest.mark.parametrize("tier", TIERS, ids=lambda tier: tier.name)
 @pytest.mark.parametrize("how", ["close", "error", "garbage"])
 def test_nothing_is_left_when_a_pool_ends(tier: Tier, how: str) -> None:
-    handles, folders = _handles(), set(case_folder().glob("distill-case-*"))
+    handles = _handles()
     pool: Pool | None = Pool(tier, workers=2)
     assert pool is not None
     processes = [member.process_id for member in pool._members]
+    folders = [member._folder for member in pool._members if member._folder is not None]
+    assert len(folders) == (0 if tier.name == "bubblewrap" else 2) and all(folder.is_dir() for folder in folders)
     pool.run(START, "(setsid sleep 61.5 &) ; echo x > x")
     if how == "close":
         pool.close()
@@ -198,31 +200,33 @@ def test_nothing_is_left_when_a_pool_ends(tier: Tier, how: str) -> None:
     pool = None
     gc.collect()
     assert not any(Path(f"/proc/{process}").exists() for process in processes)
-    assert set(case_folder().glob("distill-case-*")) <= folders
+    assert not any(folder.exists() for folder in folders)
     _wait_for(lambda: _handles() <= handles or None)
 
 
 @pytest.mark.parametrize("tier", TIERS, ids=lambda tier: tier.name)
 def test_nothing_is_left_when_the_harness_is_killed(tier: Tier) -> None:
     mark = f"60.{secrets.randbelow(10**9):09d}"
-    folders = set(case_folder().glob("distill-case-*"))
     program = (
         f"import sys; sys.path.insert(0, {str(Path(distill.__file__).parents[1])!r})\n"
         "from distill.sandbox.execution import Limits\n"
         "from distill.sandbox.image import Entry, Image, Kind\n"
         "from distill.sandbox.pool import Pool, tiers_for\n"
         f"pool = Pool(tiers_for({tier.name!r})[0], workers=2)\n"
+        "print(*(member._folder for member in pool._members), flush=True)\n"
         "image = Image({'repo': Entry(Kind.DIRECTORY, 0o755)})\n"
         f"pool.run(image, '(setsid sleep {mark} &); sleep {mark}', limits=Limits(seconds=300))\n"
     )
-    harness = subprocess.Popen([sys.executable, "-c", program])
+    harness = subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE, text=True)
+    assert harness.stdout is not None
     try:
         _wait_for(lambda: _process(mark))
     finally:
         harness.kill()
-        harness.wait()
+        folders = [Path(name) for name in harness.communicate()[0].split() if name != "None"]
     _wait_for(lambda: _process(mark) is None or None)
-    _wait_for(lambda: set(case_folder().glob("distill-case-*")) <= folders or None)
+    assert len(folders) == (0 if tier.name == "bubblewrap" else 2)
+    _wait_for(lambda: not any(folder.exists() for folder in folders) or None)
 
 
 def test_limits_above_the_pool_are_a_mistake_of_the_caller(pool: Pool) -> None:
