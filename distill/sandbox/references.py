@@ -52,15 +52,15 @@ def read_reference_facts(
     for ref, value in repository.refs.items():
         if ref == "refs/stash":
             continue
-        if ref.startswith("refs/notes/"):
-            facts.update(_notes(repository, history, ref, value, budget))
-            continue
-        fact = _target(repository, history, value, roots)
-        facts[_key(owner, ref, history.name)] = fact
+        if not ref.startswith("refs/notes/"):
+            facts[_key(owner, ref, history.name)] = _target(repository, history, value, roots)
     stash = _stash(listing, repository, history)
     if stash:
         facts["stash", owner] = stash
         roots.update(entry[1] for entry in stash)
+    for ref, value in repository.refs.items():
+        if ref.startswith("refs/notes/"):
+            facts.update(_notes(repository, history, ref, value, budget))
     if "reflog" in extras:
         for path in listing.files(f"{repository.git_directory}/logs"):
             facts["reflog", owner, path] = tuple(
@@ -116,13 +116,16 @@ def _tagged(tags: list[Any], kind: str, name: str) -> tuple[Any, ...]:
 def _notes(
     repository: Repository, history: History, ref: str, value: str, budget: Budget
 ) -> dict[tuple[str, ...], Any]:
-    """Notes by the object that they are on. How the notes came there is no part of them."""
+    """Notes by the object that they are on. How the notes came there is no part of them.
+
+    A commit that nothing else reaches keeps its id: whether it still exists is up to git's housekeeping.
+    """
     oid = repository.resolve(value)
     commit = repository.store.commit(oid) if oid is not None else None
     facts: dict[tuple[str, ...], Any] = {}
     for path, entry in repository.store.flatten(commit.tree).items() if commit is not None else ():
         noted = path.replace("/", "")
-        target = history.name(noted) if is_object_id(noted) and repository.store.commit(noted) else path
+        target = history.names.get(noted, noted)
         body = repository.store.blob(entry.oid, budget)
         short = body is not None and len(body) <= MAXIMUM_NOTE
         text = body.strip().decode("utf-8", "replace") if body is not None and short else entry.oid

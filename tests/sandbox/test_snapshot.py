@@ -254,6 +254,14 @@ def test_extras_are_seen_only_when_asked_for(image_after: Any, extra: str, first
     assert _differences(image_after, first, second, start, extra)
 
 
+def test_a_note_on_a_commit_that_is_gone_stays_the_same_note(image_after: Any) -> None:
+    start = image_after(
+        *BASE, "git notes add -m Hello && git commit -q --amend -m Other && git update-ref -d ORIG_HEAD"
+    )
+    start = image_after("git branch -q -D -r origin/main && git reflog expire --expire=now --all", start=start)
+    assert _differences(image_after, "git gc -q --prune=now", ":", start) == set()
+
+
 def test_a_sparse_index_equals_a_full_one(image_after: Any) -> None:
     start = image_after(*BASE, "git checkout -q . && mkdir d && echo d > d/d && git add d && git commit -qm D")
     full = "git sparse-checkout set --no-sparse-index src"
