@@ -47,13 +47,14 @@ class Examination:
 class Examiner:
     """Examines commands on cases. Thread-safe.
 
-    `images` gives the starting image of a recipe by its name; it is asked once for each recipe.
+    `images` gives the starting image of a recipe by its name; it is asked once for each recipe. Without `limits`
+    the runner's own hold.
     """
 
     def __init__(self, runner: Runner, images: Callable[[str], Image], *, limits: Limits | None = None) -> None:
         self._runner = runner
         self._images = images
-        self._limits = limits if limits is not None else Limits()
+        self._limits = limits
         self._memory: dict[Hashable, Future[Any]] = {}
         self._lock = threading.Lock()
 
@@ -68,7 +69,7 @@ class Examiner:
         if command in wanted and not fresh:
             execution, found = self._reference(case, command)
             return Examination(execution=execution, verdict=_judge(case, start, wanted, execution, found))
-        execution = self._runner.run(self._image(case.repository), command, limits=self._limits)
+        execution = self._run(case, command)
         if execution.outcome is not Outcome.FINISHED or execution.image is None:
             return Examination(execution=execution, verdict=None)
         try:
@@ -76,6 +77,12 @@ class Examiner:
         except UnreadableRepository as error:
             verdict = _unreadable(case, execution, error)
         return Examination(execution=execution, verdict=verdict)
+
+    def _run(self, case: Case, command: str) -> Execution:
+        image = self._image(case.repository)
+        if self._limits is None:
+            return self._runner.run(image, command)
+        return self._runner.run(image, command, limits=self._limits)
 
     def _image(self, recipe: str) -> Image:
         return self._once(("image", recipe), lambda: self._images(recipe))
@@ -94,7 +101,7 @@ class Examiner:
     def _reference(self, case: Case, command: str) -> tuple[Execution, Snapshot]:
         def run() -> tuple[Execution, Snapshot]:
             where = f"case {case.id!r}: the accepted command {command!r}"
-            execution = self._runner.run(self._image(case.repository), command, limits=self._limits)
+            execution = self._run(case, command)
             if execution.outcome is not Outcome.FINISHED or execution.image is None:
                 raise CaseBroken(f"{where} did not run to its end ({execution.outcome.value}): {execution.detail}")
             try:

@@ -24,7 +24,7 @@ from distill.sandbox.listing import Layout, Listing, find_layout
 from distill.sandbox.objects import Budget, UnreadableRepository, blob_id
 from distill.sandbox.operations import operations_in_progress
 from distill.sandbox.references import read_reference_facts
-from distill.sandbox.repository import MAXIMUM_CONFIG, Checkout, Repository, is_object_id, read_config, read_repository
+from distill.sandbox.repository import MAXIMUM_CONFIG, Checkout, Repository, read_config, read_repository
 
 Key = tuple[str, ...]
 Fact = Any
@@ -219,6 +219,3 @@ class _Taking:
 def _is_partial(repository: Repository) -> bool:
     """Whether objects may be missing by arrangement with a remote that promised to have them."""
     return any(key == "extensions.partialclone" or key.endswith(".promisor") for key, _ in repository.config)
-
-
-__all__ = ["Fact", "Key", "RepositoryState", "Snapshot", "UnreadableRepository", "is_object_id", "take_snapshot"]

@@ -12,7 +12,7 @@ import pytest
 
 from distill.cases import Case, OutputFacts
 from distill.sandbox.examiner import CaseBroken, Examiner
-from distill.sandbox.execution import Execution, Outcome
+from distill.sandbox.execution import Execution, Limits, Outcome
 from distill.sandbox.image import Entry, Image
 from distill.sandbox.verdict import HarmKind
 
@@ -174,6 +174,20 @@ def test_a_run_that_did_not_finish_has_no_verdict(image_after: Any, trusted_runn
     assert examination.execution.outcome is outcome
     with pytest.raises(CaseBroken, match=r"case 'some-case': the accepted command 'echo bad' .* It was stopped\."):
         examiner.examine(_case("git tag x", "echo bad"), "git tag x")
+
+
+@pytest.mark.parametrize("limits", [None, Limits(seconds=3.0)])
+def test_limits_are_the_runners_unless_given(image_after: Any, trusted_runner: Any, limits: Limits | None) -> None:
+    seen = []
+
+    class Watching:
+        def run(self, image: Image, command: str, *, limits: Limits | None = None) -> Execution:
+            seen.append(limits)
+            result: Execution = trusted_runner.run(image, command)
+            return result
+
+    Examiner(Watching(), lambda _: image_after(*STEPS), limits=limits).examine(SWITCH, ":")
+    assert seen == [limits] * 3
 
 
 def test_a_reference_may_exit_with_an_error(examiner: Examiner) -> None:

@@ -19,7 +19,8 @@ from distill.sandbox.archives import content_id
 from distill.sandbox.compare import compare
 from distill.sandbox.harm import find_harm
 from distill.sandbox.image import Entry, Image, Kind
-from distill.sandbox.snapshot import UnreadableRepository, take_snapshot
+from distill.sandbox.objects import UnreadableRepository
+from distill.sandbox.snapshot import take_snapshot
 
 STEPS = (
     "mkdir d && seq 50 > d/a && echo b > b && git add . && git commit -qm One",

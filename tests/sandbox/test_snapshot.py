@@ -9,7 +9,8 @@ import pytest
 
 from distill.sandbox.compare import differing_keys
 from distill.sandbox.image import Entry, Image, Kind
-from distill.sandbox.snapshot import UnreadableRepository, take_snapshot
+from distill.sandbox.objects import UnreadableRepository
+from distill.sandbox.snapshot import take_snapshot
 
 BASE = (
     "echo one > a.txt && echo two > b.txt && mkdir src && echo three > src/c.txt",
