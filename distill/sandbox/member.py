@@ -56,7 +56,7 @@ class Member:
         """Start the process. It ends when the *thread* that called this does, so call from one that stays."""
         self._channel, theirs = socket.socketpair()
         self._known: OrderedDict[str, None] = OrderedDict()
-        self._closed = self._busy = False
+        self._closed = False
         self._folder: Path | None = None
         try:
             with theirs:
@@ -97,7 +97,6 @@ class Member:
     def run(self, image: Image, command: str, limits: Limits, *, tasks: int) -> Execution:
         """Run `command` in a fresh copy of `image`. Raises `WorkerLost`."""
         self._channel.settimeout(limits.seconds + _GRACE_SECONDS)
-        self._busy = True
         try:
             name = self._teach(image)
             order = {"op": "run", "name": name, "command": command, "tasks": tasks}
@@ -105,9 +104,7 @@ class Member:
             header, body = receive_frame(
                 self._channel, largest_body=limits.file_bytes + 4 * limits.output_bytes + 1024 * 1024
             )
-            execution = _execution(image, header, body, limits)
-            self._busy = False
-            return execution
+            return _execution(image, header, body, limits)
         except TimeoutError:
             raise WorkerLost("the worker did not answer in time") from None
         except EOFError:
@@ -127,7 +124,8 @@ class Member:
             return
         self._closed = True
         self.hang_up()
-        for end in (signal.SIGTERM, signal.SIGKILL) if self._busy else (None, signal.SIGTERM, signal.SIGKILL):
+        # A worker notices at once that nobody listens, even in the middle of a case, and ends the case before itself.
+        for end in (None, signal.SIGTERM, signal.SIGKILL):
             with contextlib.suppress(ProcessLookupError):
                 if end is not None:
                     self._process.send_signal(end)

@@ -84,6 +84,7 @@ def test_only_what_changed_is_captured(entries: dict[str, Entry], more: dict[str
         leaves = [path for path, entry in image.entries.items() if entry.kind is not Kind.DIRECTORY]
         capture_tree(root, limits=Limits())  # lifts the permissions in the way
         for path in (gone := data.draw(st.sets(st.sampled_from(leaves))) if leaves else set()):
+            (Path(root) / path).parent.chmod(0o700)
             (Path(root) / path).unlink()
         captured = capture_tree(root, limits=Limits(), known=known)
         assert set(captured.removed) == gone
