@@ -37,11 +37,11 @@ class SchemaKind(StrEnum):
 
 @app.command()
 def doctor() -> None:
-    """Show what this machine can do: each sandbox tier with its self-test, git, and what to install.
+    """Show what this machine can do, and what to install.
 
-    Exits with 1 when no tier passes, because then nothing can be executed.
+    Every sandbox tier is started and attacked. Exits with 1 when none passes, because then nothing can be executed.
     """
-    from distill.sandbox.diagnosis import diagnose
+    from distill.diagnosis import diagnose
 
     diagnosis = diagnose()
     typer.echo(diagnosis.text(color=_color()))
@@ -52,7 +52,7 @@ def doctor() -> None:
 def schema(
     kind: Annotated[SchemaKind, typer.Argument(help="Which file the schema is for.")] = SchemaKind.CASES,
 ) -> None:
-    """Print the JSON Schema of a case file or a recipe file, for your editor.
+    """Print the JSON Schema of a case or recipe file.
 
     In VS Code, with the YAML extension: `distill schema cases > .distill/cases.schema.json`, then begin a file with
     `# yaml-language-server: $schema=../../.distill/cases.schema.json`.
@@ -64,7 +64,7 @@ def schema(
 
 @app.command()
 def config(experiment: Experiment = Path("distill.yaml")) -> None:
-    """Print the experiment with every default filled in, or the line of the mistake in it."""
+    """Print the experiment with every default filled in."""
     import yaml
 
     settings = _settings(experiment)
@@ -73,7 +73,7 @@ def config(experiment: Experiment = Path("distill.yaml")) -> None:
 
 @app.command()
 def cases(experiment: Experiment = Path("distill.yaml")) -> None:
-    """List the cases by category: how many, how many of them are questions, and their tags."""
+    """List the cases by category, with their tags."""
     from collections import Counter
 
     from tabulate import tabulate
@@ -130,7 +130,7 @@ def serve(
 def compare(
     runs: Annotated[list[Path], typer.Argument(help="Two or more runs' folders over the same cases.")],
 ) -> None:
-    """Put the models of several runs side by side in one table, with differences and intervals."""
+    """Put the models of several runs side by side."""
     from distill.suite.afterwards import compare_runs
 
     try:
@@ -146,10 +146,10 @@ def regrade(
     grader: Annotated[list[str] | None, typer.Option(help="Graders to apply; default: the run's own.")] = None,
     experiment: Experiment = Path("distill.yaml"),
 ) -> None:
-    """Grade a run's answers again, with today's cases and graders, without asking any model.
+    """Grade a run's answers again, asking no model.
 
-    Rows are appended to `results.jsonl` (the later row counts) and the report is written anew. Exits with 1 when the
-    gate fails.
+    Today's cases and graders apply. Rows are appended to `results.jsonl` (the later row counts) and the report is
+    written anew. Exits with 1 when the gate fails.
     """
     import sys
 

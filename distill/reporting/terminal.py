@@ -133,10 +133,8 @@ def _gap_parts(item: Comparison, findings: Findings) -> list[str]:
 
 
 def _gate(gate: Gate, width: int, color: bool) -> list[str]:
-    parts = [
-        f"{clean(check.sentence)}  {check.word}" if check.evaluated else clean(check.sentence)
-        for check in told_checks(gate)
-    ]
+    told = [check for check in told_checks(gate) if check.evaluated]  # report.md lists the others too
+    parts = [f"{clean(check.sentence)}  {check.word}" for check in told]
     if gate.problem:
         parts.append(f"{clean(gate.problem)}  FAIL")
     if not parts:
