@@ -15,7 +15,6 @@ import resource
 import select
 import signal
 import socket
-import stat
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -25,6 +24,7 @@ from distill.sandbox import kernel, landlock, seccomp
 from distill.sandbox.broker import answer_one
 from distill.sandbox.confinement import Confinement
 from distill.sandbox.execution import Limits
+from distill.sandbox.usage import Usage
 
 _INTERVAL = 0.02
 """Seconds between two looks at how much the case has written."""
@@ -124,7 +124,7 @@ class _Run:
         for handle in (process, *streams, *(() if listener is None else (listener,))):
             self._poll.register(handle, select.POLLIN)
         self._poll.register(harness, 0)  # only whether it is gone
-        self._usage = _Usage(place, limits)
+        self._usage = Usage(place.root, place.scratch, limits, private=place.private)
 
     def watch(self, confinement: Confinement) -> Finished:
         deadline = self._started + self._limits.seconds
@@ -190,60 +190,6 @@ class _Run:
             self._truncated = True
         kept += data[: max(room, 0)]
         return bool(data)
-
-
-class _Usage:
-    """How much a case has written so far. Cheap to ask: the walk is only made when the file system has lost space."""
-
-    def __init__(self, place: Place, limits: Limits) -> None:
-        self._place, self._limits = place, limits
-        self._bytes, self._files = self._free()
-
-    def exceeded(self, child: int) -> bool:
-        used, files = self._free()
-        if self._bytes - used <= self._limits.file_bytes and self._files - files <= self._limits.paths:
-            return False
-        if self._place.private:
-            return True
-        size = count = 0
-        for folder in (self._place.root, self._place.scratch):
-            for parent, folders, names in os.walk(folder):
-                count += len(folders) + len(names)
-                for name in names:
-                    try:
-                        size += os.lstat(f"{parent}/{name}").st_blocks * 512
-                    except OSError:
-                        continue
-        size += _deleted_but_open(child, os.stat(self._place.root).st_dev)  # noqa: PTH116
-        return size > self._limits.file_bytes or count > self._limits.paths
-
-    def _free(self) -> tuple[int, int]:
-        """Free bytes and free inodes of the file systems that the case can write to."""
-        spaces = [os.statvfs(folder) for folder in (self._place.root, self._place.scratch)]
-        if spaces[0].f_fsid == spaces[1].f_fsid:
-            spaces.pop()
-        return sum(space.f_bfree * space.f_frsize for space in spaces), sum(space.f_ffree for space in spaces)
-
-
-def _deleted_but_open(child: int, device: int) -> int:
-    """Bytes in files of `device` that have no name any more but are held open by the command or what it started.
-
-    Processes outside of the worker's Landlock domain do not let themselves be looked at.
-    """
-    sizes: dict[tuple[int, int], int] = {}
-    try:
-        processes = [name for name in os.listdir("/proc") if name.isdigit() and int(name) >= child]  # noqa: PTH208
-    except OSError:
-        return 0
-    for process in processes:
-        try:
-            for handle in os.scandir(f"/proc/{process}/fd"):
-                status = os.stat(handle.path)  # noqa: PTH116
-                if stat.S_ISREG(status.st_mode) and status.st_nlink == 0 and status.st_dev == device:
-                    sizes[status.st_dev, status.st_ino] = status.st_blocks * 512
-        except OSError:
-            continue
-    return sum(sizes.values())
 
 
 def _wait_for_start(ours: socket.socket, confinement: Confinement) -> int | None:
