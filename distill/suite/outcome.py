@@ -48,13 +48,24 @@ def printable(text: str | None, limit: int = 200) -> str:
     return shown if len(shown) <= limit else shown[: limit - 1] + "…"
 
 
-def describe(report: pytest.TestReport, error: BaseException) -> None:
-    """Replace the traceback of a miss by its sentence, and mark the report."""
+def report_of(item: pytest.Item, call: pytest.CallInfo[None], error: Missed | Unscored) -> pytest.TestReport:
+    """The report of a miss: its sentence and its mark. There is no traceback to show, and making pytest's own would
+    cost more than everything else that is done for the answer."""
     word = "missed" if isinstance(error, Missed) else "unscored"
-    report.longrepr = printable(str(error), 2000)
-    report.user_properties.append((PROPERTY, word))
+    return pytest.TestReport(
+        nodeid=item.nodeid,
+        location=item.location,
+        keywords=dict.fromkeys(item.keywords, 1),
+        outcome="failed",
+        longrepr=printable(str(error), 2000),
+        when="call",
+        duration=call.duration,
+        start=call.start,
+        stop=call.stop,
+        user_properties=[*item.user_properties, (PROPERTY, word)],
+    )
 
 
 def word_of(report: pytest.TestReport | pytest.CollectReport) -> str | None:
-    """The mark that `describe` left, or None for any other report."""
+    """The mark that `report_of` left, or None for any other report."""
     return next((value for name, value in getattr(report, "user_properties", ()) if name == PROPERTY), None)

@@ -19,7 +19,7 @@ import pytest
 from distill.sources import SourceError
 from distill.suite.experiment import Question, identifier
 from distill.suite.options import add_options, experiment
-from distill.suite.outcome import Graded, Missed, Unscored, describe, word_of
+from distill.suite.outcome import Graded, Missed, Unscored, report_of, word_of
 from distill.suite.run import Run, SetupFailed
 
 RUN = pytest.StashKey[Run]()
@@ -73,15 +73,10 @@ def pytest_collection_finish(session: pytest.Session) -> None:
         config.stash[FAILURE] = str(error)
 
 
-@pytest.hookimpl(wrapper=True)
-def pytest_runtest_makereport(
-    call: pytest.CallInfo[None],
-) -> Generator[None, pytest.TestReport, pytest.TestReport]:
-    report = yield
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) -> pytest.TestReport | None:
     error = call.excinfo.value if call.excinfo else None
-    if isinstance(error, (Missed, Unscored)):
-        describe(report, error)
-    return report
+    return report_of(item, call, error) if isinstance(error, (Missed, Unscored)) else None
 
 
 def pytest_report_teststatus(report: pytest.TestReport) -> tuple[str, str, tuple[str, dict[str, bool]]] | None:

@@ -28,7 +28,6 @@ from distill.sandbox.recipes import RecipeError
 from distill.sources import SourceError
 from distill.suite.discovery import GraderError
 from distill.suite.experiment import Experiment, Question, questions
-from distill.suite.session import Session
 
 SUMMARY_FILE = "summary.md"
 _LOCK_FILE = ".lock"
@@ -75,6 +74,8 @@ class Run:
 
     def perform(self, asked: Sequence[Question]) -> None:
         """Ask and grade the selected questions, unless another process of this run did. Raises `SetupFailed`."""
+        from distill.suite.session import Session  # brings the clients along, which listing tests does not need
+
         if not self._shared:
             self.claim_folder()
         try:
