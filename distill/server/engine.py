@@ -69,7 +69,7 @@ class LlamaEngine:
         def stopped() -> bool:
             return abandoned.is_set() or self._closing.is_set()
 
-        work = self._workers.submit(self._generate, _request(generation), emit, stopped)
+        self._workers.submit(self._generate, _request(generation), emit, stopped)
         try:
             while True:
                 event = await events.get()
@@ -79,8 +79,7 @@ class LlamaEngine:
                 if isinstance(event, Finished):
                     return
         finally:
-            abandoned.set()
-            work.cancel()
+            abandoned.set()  # one that still waits for a worker then ends before it starts
 
     def close(self) -> None:
         self._closing.set()

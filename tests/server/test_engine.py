@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -190,25 +190,46 @@ def question(longest: int | None = None, content: str = "Tell me a story.") -> G
     return Generation(messages=({"role": "user", "content": content},), temperature=0, longest=longest)
 
 
-def test_an_abandoned_answer_frees_its_slot() -> None:
-    async def give_up_and_ask_again(engine: LlamaEngine) -> Finished:
+class Counting:
+    """llama.cpp's server, and how many chunks of each answer it was let generate."""
+
+    def __init__(self, server: Any) -> None:
+        self._server = server
+        self.chunks: list[int] = []
+
+    def handle_chat_completions(self, request: Any, receive: Callable[[Any], bool]) -> None:
+        index = len(self.chunks)
+        self.chunks.append(0)
+
+        def counted(chunk: Any) -> bool:
+            self.chunks[index] += 1
+            return receive(chunk)
+
+        self._server.handle_chat_completions(request, counted)
+
+
+def test_an_abandoned_answer_frees_its_slot_and_a_waiting_one_never_starts() -> None:
+    async def give_up_twice_and_ask_again(engine: LlamaEngine) -> Finished:
         async for _ in (story := engine.stream(question())):
             break
+        waiting = asyncio.ensure_future(anext(engine.stream(question())))
+        await asyncio.sleep(0.01)
+        waiting.cancel()
+        await asyncio.gather(waiting, return_exceptions=True)
         await story.aclose()
-        waiting = engine.stream(question())
-        never_started = asyncio.ensure_future(anext(waiting))
-        await asyncio.sleep(0)
-        never_started.cancel()
-        await asyncio.gather(never_started, return_exceptions=True)
         events = [event async for event in engine.stream(question(4))]
         assert isinstance(events[-1], Finished)
         return events[-1]
 
     engine = small_engine()
+    counting = engine._server = Counting(engine._server)
     try:
-        assert asyncio.run(give_up_and_ask_again(engine)).completion_tokens == 4
+        assert asyncio.run(give_up_twice_and_ask_again(engine)).completion_tokens == 4
     finally:
         engine.close()
+    abandoned, whole = counting.chunks
+    assert abandoned < 50, "the story is longer than that"
+    assert whole >= 4
 
 
 def test_closing_cuts_what_is_being_answered() -> None:

@@ -43,11 +43,23 @@ def test_it_serves_until_it_is_stopped(server: LocalServer) -> None:
     with openai.OpenAI(base_url=server.base_url, api_key=server.api_key) as client:
         assert [model.id for model in client.models.list()] == ["small"]
     assert pid is not None and is_running(pid)
+    assert os.getsid(pid) != os.getsid(0), "Ctrl-C would reach it"
 
     server.stop()
 
     assert not is_running(pid) and server.pid is None
     server.stop()
+
+
+def test_stopping_needs_no_force_when_somebody_holds_its_pipe_open(server: LocalServer) -> None:
+    process = server._process
+    assert process is not None and process.stdin is not None
+    held = os.dup(process.stdin.fileno())
+
+    server.stop()
+
+    os.close(held)
+    assert process.returncode != -signal.SIGKILL
 
 
 def test_every_start_has_a_key_and_nobody_else_gets_in(server: LocalServer) -> None:
