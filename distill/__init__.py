@@ -2,14 +2,16 @@
 
 Rooms, lowest first; a room imports only from itself and from those above it in this list:
 
-    sources, cases, config, grading, results   the data types that everything else speaks
-    models                                     asking: client, completion store, registry, prices
-    sandbox                                    worlds: build, confine, run, snapshot, compare
-    (graders, at the top level)                how an answer is scored
-    suite                                      pytest: options, prefetch, results, gate
-    reporting                                  statistics, tables, Markdown
-    server                                     the local platform: OpenAI's API on this machine
-    cli                                        the `distill` command
+    sources, cases, results, runs    the data types that everything else speaks
+    models                           asking: client, completion store, registry, prices
+    sandbox                          worlds: build, confine, run, snapshot, compare
+    config, grading                  the experiment; what a grader sees and gives back
+    reporting                        rows into statistics, tables, Markdown, the gate
+    server                           the local platform: OpenAI's API on this machine
+    graders (at the top level)       how an answer is scored
+    validity, training               proving the cases; requests to learn from
+    suite                            pytest: options, prefetch, items, exit code
+    diagnosis, cli                   the `distill` command
 """
 
 __version__ = "0.1.0"
