@@ -26,7 +26,7 @@ import time
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import IO, Any, Self
 
 import distill
 from distill.models.completion import ModelError
@@ -37,6 +37,7 @@ from distill.server.weights import locate
 _WANTED = re.compile(r"PATH|HOME|TMPDIR|LANG|LC_.*|TZ|LD_LIBRARY_PATH|PYTHONPATH|SYSTEMROOT|OMP_.*")
 _GRACE = 5.0  # seconds between asking the process to end and killing it
 _TAIL = 12  # lines of the log shown when it dies
+_TAIL_BYTES = 8192
 _UNPRINTABLE = re.compile(r"[^\x20-\x7e]")
 
 
@@ -81,7 +82,7 @@ class LocalServer:
         self._process: subprocess.Popen[bytes] | None = None
         self._events: queue.SimpleQueue[dict[str, Any] | None] = queue.SimpleQueue()
         self._reader: threading.Thread | None = None
-        self._folder: tempfile.TemporaryDirectory[str] | None = None
+        self._log: IO[bytes] | None = None
         self.base_url = ""
         """Where OpenAI's client finds it, once started: http://HOST:PORT/v1."""
 
@@ -114,7 +115,8 @@ class LocalServer:
             preload=self._preload,
             engine=self._engine,
         )
-        self._folder = tempfile.TemporaryDirectory(prefix="distill-server-")
+        # A file without a name, so that nothing is left of it however this process ends.
+        self._log = tempfile.TemporaryFile()  # noqa: SIM115 - stop() closes it
         try:
             self._launch(settings)
             self._wait_until_ready()
@@ -140,20 +142,19 @@ class LocalServer:
                 self._reader.join()
             assert process.stdout is not None  # noqa: S101 - it was started with a pipe
             process.stdout.close()
-        if self._folder is not None:
-            self._folder.cleanup()
-            self._folder = None
+        if self._log is not None:
+            self._log.close()
+            self._log = None
 
     def _launch(self, settings: ServerSettings) -> None:
-        with self._log.open("wb") as log:
-            self._process = subprocess.Popen(
-                [sys.executable, "-P", "-m", "distill.server"],
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                stderr=log,
-                env=child_environment(os.environ),
-                start_new_session=True,  # Ctrl-C is for the run, which then stops its server in order
-            )
+        self._process = subprocess.Popen(
+            [sys.executable, "-P", "-m", "distill.server"],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=self._log,
+            env=child_environment(os.environ),
+            start_new_session=True,  # Ctrl-C is for the run, which then stops its server in order
+        )
         assert self._process.stdin is not None and self._process.stdout is not None  # noqa: S101
         self._reader = threading.Thread(target=self._read, args=(self._process.stdout,), daemon=True)
         self._reader.start()
@@ -194,13 +195,11 @@ class LocalServer:
                     self._report("ready")
                     return
 
-    @property
-    def _log(self) -> Path:
-        assert self._folder is not None  # noqa: S101 - made before the process
-        return Path(self._folder.name) / "server.log"
-
     def _tail(self) -> str:
-        lines = self._log.read_text(encoding="utf-8", errors="replace").splitlines()[-_TAIL:]
+        assert self._log is not None  # noqa: S101 - opened before the process
+        start = max(0, os.fstat(self._log.fileno()).st_size - _TAIL_BYTES)
+        end = os.pread(self._log.fileno(), _TAIL_BYTES, start)  # leaves the position alone, which the process shares
+        lines = end.decode(errors="replace").splitlines()[-_TAIL:]
         shown = [_UNPRINTABLE.sub("?", line) for line in lines if line.strip()]
         return " Its log ends:\n" + "\n".join(f"  {line}" for line in shown) if shown else " Its log is empty."
 
