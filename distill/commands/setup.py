@@ -1,0 +1,80 @@
+"""Commands about this machine and the files: doctor, config, schema, serve."""
+
+from __future__ import annotations
+
+import json
+from enum import StrEnum
+from typing import Annotated
+
+import typer
+
+from distill.commands.shared import EXPERIMENT, Experiment, color, fail, settings_of
+
+
+class SchemaKind(StrEnum):
+    """The files that have a schema."""
+
+    CASES = "cases"
+    RECIPE = "recipe"
+
+
+def doctor() -> None:
+    """Show what this machine can do, and what to install.
+
+    Every sandbox tier is started and attacked. Exits with 1 when none passes, because then nothing can be executed.
+    """
+    from distill.diagnosis import diagnose
+
+    diagnosis = diagnose()
+    typer.echo(diagnosis.text(color=color()))
+    raise typer.Exit(0 if diagnosis.usable else 1)
+
+
+def schema(
+    kind: Annotated[SchemaKind, typer.Argument(help="Which file the schema is for.")] = SchemaKind.CASES,
+) -> None:
+    """Print the JSON Schema of a case or recipe file.
+
+    In VS Code, with the YAML extension: `distill schema cases > .distill/cases.schema.json`, then begin a file with
+    `# yaml-language-server: $schema=../../.distill/cases.schema.json`.
+    """
+    from distill.cases import schema as schema_of
+
+    typer.echo(json.dumps(schema_of(kind.value), indent=2))
+
+
+def config(experiment: Experiment = EXPERIMENT) -> None:
+    """Print the experiment with every default filled in."""
+    import yaml
+
+    settings = settings_of(experiment)
+    typer.echo(yaml.safe_dump(settings.model_dump(mode="json"), sort_keys=False, allow_unicode=True), nl=False)
+
+
+def serve(
+    models: Annotated[
+        list[str] | None, typer.Argument(help="Local models; default: the embedded one and all of distill.yaml's.")
+    ] = None,
+    host: Annotated[str, typer.Option(help="Where to listen; anything but loopback needs an API key.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(help="Which port; 0 takes a free one.")] = 8000,
+    experiment: Experiment = EXPERIMENT,
+) -> None:
+    """Serve local models with OpenAI's API, until Ctrl-C.
+
+    Then, in another terminal: `OPENAI_BASE_URL=http://127.0.0.1:8000/v1 python your_script.py`. The API key that
+    clients have to send is taken from the environment variable DISTILL_API_KEY.
+    """
+    import os
+
+    from distill.models.completion import ModelError
+    from distill.models.registry import EMBEDDED
+    from distill.server.serve import serve as run_server
+
+    settings = settings_of(experiment) if experiment.exists() else None
+    local = settings.models if settings else {}
+    names = models or [EMBEDDED, *(name for name in local if name != EMBEDDED)]
+    try:
+        code = run_server(names, local, host=host, port=port, api_key=os.environ.get("DISTILL_API_KEY"))
+    except (ModelError, ValueError) as error:
+        fail(str(error))
+    raise typer.Exit(code)
