@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 
 import tree_sitter_bash
@@ -27,12 +27,27 @@ _BASH = Language(tree_sitter_bash.language())
 _QUOTED = frozenset(["raw_string", "string", "ansi_c_string", "translated_string", "heredoc_body"])
 
 
+Span = tuple[int, int]
+
+
+@dataclass(frozen=True)
+class Redirection:
+    """`> file`, `>> file` or `< file`; spans are byte offsets into the UTF-8 text."""
+
+    operator: str
+    target: str
+    operator_span: Span
+    target_span: Span
+
+
 @dataclass(frozen=True)
 class SimpleCommand:
     """One program with its words, e.g. `git -C sub log -n 3 -- file`."""
 
     words: tuple[str, ...]
     """The program's name first. Assignments and redirections in front or behind are not among them."""
+    spans: tuple[Span, ...] = field(default=(), compare=False)
+    """Where each word stands, with its quotes: byte offsets into the UTF-8 text."""
 
     @property
     def name(self) -> str:
@@ -95,12 +110,21 @@ class Statement:
     end: int
     commands: tuple[SimpleCommand, ...]
     """Every simple command in it, nested and substituted ones too, in the order in which they are written."""
-    targets: tuple[str, ...]
+    redirections: tuple[Redirection, ...]
     """The files that it redirects from or to."""
+    steps: tuple[Span, ...]
+    """The commands and pipelines that `&&`, `||` and `;` join in it: one span each, at least one."""
+    stages: tuple[Span, ...]
+    """The commands of its pipelines, in order: one span each; empty when there is no pipe."""
     function: str | None
     """The function's name, when it defines one."""
     simple: bool
     """Whether it begins with a program's name, rather than with a construct such as `for`, `(` or `name=value`."""
+
+    @property
+    def targets(self) -> tuple[str, ...]:
+        """The files that it redirects from or to, by name."""
+        return tuple(redirection.target for redirection in self.redirections)
 
     @property
     def git(self) -> bool:
@@ -123,8 +147,12 @@ class CommandLine:
         return tuple(command for statement in self.statements for command in statement.commands)
 
     @cached_property
+    def redirections(self) -> tuple[Redirection, ...]:
+        return tuple(redirection for statement in self.statements for redirection in statement.redirections)
+
+    @cached_property
     def targets(self) -> tuple[str, ...]:
-        return tuple(target for statement in self.statements for target in statement.targets)
+        return tuple(redirection.target for redirection in self.redirections)
 
     @property
     def subcommands(self) -> tuple[str, ...]:
@@ -184,16 +212,19 @@ class _Source:
 
     def statement(self, top: Node) -> Statement:
         commands: list[SimpleCommand] = []
-        targets: list[str] = []
+        redirections: list[Redirection] = []
         for node in _walk(top):
             if node.type == "command":
-                words = tuple(self.word(child) for child in node.named_children if child.type not in _NOT_WORDS)
-                if words:
-                    commands.append(SimpleCommand(words))
+                parts = [child for child in node.named_children if child.type not in _NOT_WORDS]
+                if parts:
+                    commands.append(SimpleCommand(tuple(map(self.word, parts)), tuple(map(_span, parts))))
             elif node.type == "file_redirect":
                 target = node.child_by_field_name("destination")
-                if target is not None and target.type != "number":  # 2>&1 names no file
-                    targets.append(self.word(target))
+                operator = next((child for child in node.children if not child.is_named), None)
+                if target is not None and operator is not None and target.type != "number":  # 2>&1 names no file
+                    redirections.append(
+                        Redirection(self.text(operator), self.word(target), _span(operator), _span(target))
+                    )
         name = top.child_by_field_name("name") if top.type == "function_definition" else None
         first = top
         while first.type in ("list", "pipeline", "redirected_statement") and first.children:
@@ -202,7 +233,9 @@ class _Source:
             start=top.start_byte,
             end=top.end_byte,
             commands=tuple(commands),
-            targets=tuple(targets),
+            redirections=tuple(redirections),
+            steps=tuple(_leaves(top, "list", top.end_byte)),
+            stages=tuple(_stages(top)),
             function=self.text(name) if name is not None else None,
             simple=first.type == "command",
         )
@@ -249,6 +282,37 @@ def _ascii(text: str) -> bytes:
     of 256 entries, and some (an emoji behind a brace) then end the process.
     """
     return re.sub(r"[^\x00-\x7f]+", lambda match: "x" * len(match[0].encode()), text).encode()
+
+
+def _span(node: Node) -> Span:
+    return node.start_byte, node.end_byte
+
+
+def _leaves(top: Node, joint: str, end: int) -> list[Span]:
+    """The spans of what a nest of `joint` nodes joins. A redirection that the grammar puts around all of them is the
+    last one's, as it is in bash."""
+    leaves: list[Span] = []
+    pending = [(top, end)]
+    while pending:
+        node, last = pending.pop()
+        body = node.child_by_field_name("body") if node.type == "redirected_statement" else node
+        if body is None or body.type != joint:
+            leaves.append((node.start_byte, last))
+            continue
+        children = body.named_children
+        ends = [*(child.end_byte for child in children[:-1]), last]
+        pending.extend(reversed(list(zip(children, ends, strict=True))))
+    return leaves
+
+
+def _stages(top: Node) -> list[Span]:
+    stages: list[Span] = []
+    for node in _walk(top):
+        if node.type == "pipeline":
+            outer = node.parent
+            wrapped = outer is not None and outer.type == "redirected_statement"
+            stages.extend(_leaves(node, "pipeline", outer.end_byte if outer is not None and wrapped else node.end_byte))
+    return stages
 
 
 def _walk(top: Node) -> Iterator[Node]:

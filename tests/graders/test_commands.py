@@ -132,3 +132,39 @@ def test_deep_nesting_needs_no_deep_stack() -> None:
     line = parse(f"git show {deep}")
     assert line.valid
     assert line.subcommands == ("show", "log")
+
+
+@pytest.mark.parametrize(
+    "text", ["git commit -m 'ä b' -- \"c d\"", 'git show "$(git merge-base a b)"', "A=1 git log > f"]
+)
+def test_words_stand_where_their_spans_say(text: str) -> None:
+    data = text.encode()
+    for command in parse(text).commands:
+        for word, (start, end) in zip(command.words, command.spans, strict=True):
+            assert data[start:end].decode().strip("\"'") == word
+
+
+@pytest.mark.parametrize(
+    ("text", "steps", "stages"),
+    [
+        ("git a", ["git a"], []),
+        ("git a && git b || git c; git d\ngit e", ["git a", "git b", "git c", "git d", "git e"], []),
+        ("git a && echo b >> c", ["git a", "echo b >> c"], []),
+        ("git a | grep b | wc -l > c", ["git a | grep b | wc -l > c"], ["git a", "grep b", "wc -l > c"]),
+        ("(git a && git b)", ["(git a && git b)"], []),
+        ("for a in b; do git c | wc; done", ["for a in b; do git c | wc; done"], ["git c", "wc"]),
+    ],
+)
+def test_steps_and_stages(text: str, steps: list[str], stages: list[str]) -> None:
+    line = parse(text)
+    assert [text[slice(*span)] for statement in line.statements for span in statement.steps] == steps
+    assert [text[slice(*span)] for statement in line.statements for span in statement.stages] == stages
+
+
+def test_redirections_and_where_they_stand() -> None:
+    text = "git log > 'my log' 2>&1; echo ü >> .gitignore"
+    data = text.encode()
+    first, second = parse(text).redirections
+    assert (first.operator, first.target, second.operator, second.target) == (">", "my log", ">>", ".gitignore")
+    assert [data[slice(*span)] for span in (first.operator_span, first.target_span)] == [b">", b"'my log'"]
+    assert [data[slice(*span)] for span in (second.operator_span, second.target_span)] == [b">>", b".gitignore"]
