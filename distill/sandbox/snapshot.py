@@ -141,6 +141,7 @@ class _Taking:
             if path in GLOBAL_CONFIG and entry.kind is Kind.FILE:
                 continue
             if path.endswith("/.gitmodules") and self._add_submodule_config(path):
+                self.facts["file", path] = (*self._file(path, entry)[:2], None)  # its content is in the settings
                 continue
             self.facts["file", path] = self._file(path, entry)
         for path in self.layout.empty_folders:

@@ -293,6 +293,15 @@ def test_a_submodules_worktree_is_not_a_file_of_its_own(image_after: Any) -> Non
     assert facts["head", "wt"] == ("symbolic", "refs/heads/feature")
 
 
+def test_submodule_settings_are_compared_by_content_and_their_file_by_its_mode(image_after: Any) -> None:
+    start = image_after("git config -f .gitmodules submodule.a.url ../a.git")
+    ordered = "git config -f .gitmodules submodule.a.path a"
+    spaced = "printf '[submodule \"a\"]\\n  path = a\\n\\turl = ../a.git\\n' > .gitmodules"
+    executable = f"{ordered} && chmod +x .gitmodules"
+    assert _differences(image_after, ordered, spaced, start) == set()
+    assert _differences(image_after, ordered, executable, start) == {("file", "repo/.gitmodules")}
+
+
 def test_files_in_a_folder_that_became_a_git_folder_are_still_files(image_after: Any) -> None:
     facts = take_snapshot(image_after("echo x > mine.txt && git init -q --bare", init="true")).facts
     assert facts["repository", "repo"] == ("bare", "sha1")
