@@ -11,7 +11,7 @@ BIN    := $(VENV)/bin
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 
 .DEFAULT_GOAL := help
-.PHONY: help eval test test-model check bench doctor clean
+.PHONY: help eval test test-all check bench doctor clean
 
 help:            ## show this list
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1|/p' $(MAKEFILE_LIST) | awk -F'|' '{ printf "%-18s %s\n", $$1, $$2 }'
@@ -19,11 +19,11 @@ help:            ## show this list
 eval: $(VENV)/.base   ## evaluate: ask the models, execute their answers, compare
 	$(BIN)/python -m pytest evals/ $(ARGS)
 
-test: $(VENV)/.dev    ## the project's own tests (without the real model)
-	$(BIN)/python -m pytest -m "not model" $(ARGS)
+test: $(VENV)/.dev    ## the project's own quick tests
+	$(BIN)/python -m pytest -n 2 -m "not model and not slow" $(ARGS)
 
-test-model: $(VENV)/.dev   ## the tests that need the real small model
-	OMP_WAIT_POLICY=PASSIVE $(BIN)/python -m pytest -m model $(ARGS)
+test-all: $(VENV)/.dev     ## the thorough tests, and those that need the real small model
+	OMP_WAIT_POLICY=PASSIVE $(BIN)/python -m pytest -m "model or slow" $(ARGS)
 
 check: $(VENV)/.dev   ## lint, format and types
 	$(BIN)/ruff check .

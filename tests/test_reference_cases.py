@@ -1,32 +1,43 @@
 """Every shipped case can tell: its accepted commands pass, its near misses fail, and so does doing nothing.
 
-Each command runs in the sandbox, twice and in fresh copies, and has to get the same verdict both times.
+Each command of an evaluation case runs twice, in different directories (and, where there are two, under different tiers
+of the sandbox), and has to get the same verdict both times. Training cases run once, with the slow tests.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from functools import partial
 from pathlib import Path
 
 import pytest
 
 from distill.cases import Case, load_cases, load_recipes
 from distill.sandbox.examiner import Examiner
-from distill.sandbox.pool import open_pool
+from distill.sandbox.execution import SandboxUnavailable
+from distill.sandbox.pool import Pool, open_pool
 from distill.sandbox.recipes import Recipes
 
 PROJECT = Path(__file__).parents[1]
 RECIPES = load_recipes(PROJECT / "fixtures" / "repositories")
 CASES = load_cases([PROJECT / "evals" / "cases"], RECIPES)
+TRAINING = load_cases([PROJECT / "fixtures" / "training"], RECIPES)
+IMAGES = Recipes(RECIPES)
 NOTHING = ":"
+Verdicts = dict[str, tuple[bool, str]]
 
 
 @pytest.fixture(scope="module")
 def examiner() -> Iterator[Examiner]:
     with open_pool("auto") as pool:
-        yield Examiner(pool, Recipes(RECIPES).image)
+        yield Examiner(pool, IMAGES.image)
+
+
+@pytest.fixture(scope="module")
+def elsewhere() -> Iterator[Examiner]:
+    """Cases run in a directory of another name here: under bubblewrap it is always the same."""
+    with _open_landlock_or_auto() as pool:
+        yield Examiner(pool, IMAGES.image)
 
 
 @pytest.fixture(scope="module")
@@ -37,45 +48,76 @@ def threads() -> Iterator[ThreadPoolExecutor]:
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.id)
 def test_accepted_commands_pass_and_everything_else_fails(
-    case: Case, examiner: Examiner, threads: ThreadPoolExecutor
+    case: Case, examiner: Examiner, elsewhere: Examiner, threads: ThreadPoolExecutor
 ) -> None:
-    status = () if "git status" in case.accept else ("git status",)
-    commands = [*case.accept, *case.reject, NOTHING, *status]
+    first = _verdicts(examiner, case, threads)
+    _check(case, first)
+    assert _verdicts(elsewhere, case, threads) == first, "the same command got another verdict the second time"
 
-    def judge(command: str, fresh: bool = True) -> tuple[bool, str]:
-        examination = examiner.examine(case, command, fresh=fresh)
-        assert examination.verdict is not None, f"{command!r} {examination.execution.detail}"
-        return examination.verdict.passed, examination.verdict.reason
 
-    # The first run of an accepted command is also the state that everything else is compared with.
-    first = dict(zip(commands, threads.map(partial(judge, fresh=False), commands), strict=True))
-    second = dict(zip(commands, threads.map(judge, commands), strict=True))
+@pytest.mark.slow
+@pytest.mark.parametrize("case", TRAINING, ids=lambda case: case.id)
+def test_training_cases_can_tell_as_well(case: Case, examiner: Examiner, threads: ThreadPoolExecutor) -> None:
+    _check(case, _verdicts(examiner, case, threads))
 
-    refused = [f"{command!r}: {first[command][1]}" for command in case.accept if not first[command][0]]
-    let_through = [f"{command!r}: {why}" for command, (passed, why) in first.items() if passed]
-    assert not refused, "accepted commands that fail"
-    assert let_through == [f"{command!r}: {first[command][1]}" for command in case.accept], "commands that should fail"
-    assert second == first, "the same command got another verdict the second time"
+
+def _share(cases: Sequence[Case], tag: str) -> float:
+    return sum(tag in case.tags for case in cases) / len(cases)
 
 
 def test_there_are_enough_cases_of_every_kind() -> None:
-    questions = sum(case.question for case in CASES)
+    own = [case for case in CASES if "fr" not in case.tags]
 
-    assert len(CASES) >= 60
-    assert len({case.category for case in CASES}) >= 20
-    assert len({case.repository for case in CASES}) >= 10
-    assert len(CASES) / 3 <= questions <= len(CASES) / 2
+    assert len(own) >= 320
+    assert len({case.category for case in own}) >= 40
+    assert sum(case.question for case in own) >= len(own) / 3
+    assert _share(own, "multi-step") >= 0.2
+    assert sum("hard" in case.tags for case in own) >= 60
+    assert sum("unseen-operation" in case.tags for case in own) >= 40
+    assert all(("unseen-operation" in case.tags) != ("trained-operation" in case.tags) for case in CASES)
+    assert sum(len(case.accept) for case in own) / len(own) >= 2.5
+    assert len(TRAINING) == 386
+
+
+def test_no_identifier_is_used_by_both_sets() -> None:
+    assert not {case.id for case in CASES} & {case.id for case in TRAINING}
 
 
 def test_every_case_has_three_near_misses() -> None:
-    assert not [case.id for case in CASES if len(case.reject) < 3]
+    assert not [case.id for case in (*CASES, *TRAINING) if len(case.reject) < 3]
 
 
 def test_every_recipe_is_asked_about() -> None:
-    assert not RECIPES.keys() - {case.repository for case in CASES}
+    assert not RECIPES.keys() - {case.repository for case in (*CASES, *TRAINING)}
 
 
 def test_no_request_is_asked_twice_of_the_same_repository() -> None:
     asked = [(case.repository, case.request.casefold().rstrip(".?! ")) for case in CASES]
 
     assert len(set(asked)) == len(asked)
+
+
+def _open_landlock_or_auto() -> Pool:
+    try:
+        return open_pool("landlock")
+    except SandboxUnavailable:
+        return open_pool("auto")
+
+
+def _verdicts(examiner: Examiner, case: Case, threads: ThreadPoolExecutor) -> Verdicts:
+    status = () if "git status" in case.accept else ("git status",)
+    commands = [*case.accept, *case.reject, NOTHING, *status]
+
+    def judge(command: str) -> tuple[bool, str]:
+        examination = examiner.examine(case, command)
+        assert examination.verdict is not None, f"{command!r} {examination.execution.detail}"
+        return examination.verdict.passed, examination.verdict.reason
+
+    return dict(zip(commands, threads.map(judge, commands), strict=True))
+
+
+def _check(case: Case, verdicts: Verdicts) -> None:
+    refused = [f"{command!r}: {verdicts[command][1]}" for command in case.accept if not verdicts[command][0]]
+    let_through = [command for command, (passed, _) in verdicts.items() if passed]
+    assert not refused, "accepted commands that fail"
+    assert let_through == list(case.accept), "commands that should fail"
