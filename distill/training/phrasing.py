@@ -1,0 +1,138 @@
+"""Say a request as people type it: names in quotes or not, a "please" now and then, lower case, a slip of the finger.
+
+In: a template with its values, or a request with the names in it. Out: a text. Names and messages are never touched;
+nothing is added that changes what is asked for.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Collection, Mapping
+
+from distill.training.chance import Chance
+from distill.training.patterns import fill, kind_of, slots_of
+from distill.training.wording import NUMBER_WORDS
+
+IMPERATIVES = frozenset(
+    """
+    abort add amend annotate append apply archive attach back backport blame branch bring build bundle call cancel
+    change check cherry-pick clean clear clone combine commit compare compress configure continue convert copy count
+    create cut deepen define delete describe detach diff disable discard display download drop edit enable end
+    exclude export fetch finalize find finish fix fold force force-delete force-push forget format get give go grab
+    hide ignore import include init initialize inspect join jump keep kill label leave let limit list lock look make
+    mark merge move name nuke open overwrite pack pick point pop print prune publish pull push put reapply rebase
+    record redo register remove rename reorder repack replace replay report reset resolve restore resume revert
+    rewind roll run save search send set share shelve show sign skip snapshot sort squash stage start stash stop
+    store swap switch sync tag take throw track turn undo uninstall unlock unset unstage untrack update upload use
+    verify wipe write
+    """.split()  # noqa: SIM905  # a hundred quoted words read worse
+)
+"""How a request begins that "please" and "can you" go well with."""
+
+FRONT = (
+    "please {}",
+    "can you {}",
+    "could you {}",
+    "i need to {}",
+    "i want to {}",
+    "how do i {}",
+    "how can i {}",
+    "hey, {}",
+    "I'd like to {}",
+    "what's the command to {}",
+)
+BACK = ("{} please", "{}, thanks", "{} pls", "{} for me", "{}, please")
+JOINTS = ("{}, then {}", "{} and then {}", "{}. Then {}", "{}, and after that {}", "first {}, then {}", "{} and {}")
+_MANNERS = {"plain": 50.0, "lower": 14.0, "front": 18.0, "back": 6.0, "bare": 7.0, "slip": 5.0}
+_NAME_QUOTES = ("", "", "", "", "'", "'", '"', "`")
+_POSSESSIVE = re.compile(r"\b(?:your|you|yourself)\b", re.IGNORECASE)
+
+
+def render(template: str, values: Mapping[str, str], chance: Chance) -> str:
+    """A template filled, with one way of quoting names and one of quoting messages.
+
+    A slot that the template itself puts into quotes gets no others. A small count may be spelled out.
+    """
+    name_quote = chance.pick(_NAME_QUOTES)
+    shown: dict[str, str] = {}
+    for slot in slots_of(template):
+        value, kind = values[slot], kind_of(slot)
+        if kind.count and int(value) < len(NUMBER_WORDS) and chance.happens(0.5):
+            shown[slot] = NUMBER_WORDS[int(value)]
+        elif kind.message or " " in value:
+            shown[slot] = _quoted(template, slot, value, chance.pick(("'", '"', '"')))
+        elif kind.count or "'" in value or '"' in value:
+            shown[slot] = value
+        else:
+            shown[slot] = _quoted(template, slot, value, name_quote)
+    return fill(template, shown)
+
+
+def joined(parts: list[str], chance: Chance) -> str:
+    """Several steps as one request. The later ones begin in lower case unless a sentence begins there."""
+    text = parts[0]
+    for part in parts[1:]:
+        joint = chance.pick(JOINTS if text is parts[0] else JOINTS[:2])
+        before = text.rstrip(".")
+        text = joint.format(_softened(before) if joint.startswith("first") else before, _softened(part))
+    return text
+
+
+def spoken(request: str, names: Collection[str], chance: Chance) -> str:
+    """The request in one of several manners, most often as it is. `names` are the texts that stay untouched."""
+    manner = chance.weighted(_MANNERS)
+    if manner == "front" and imperative(request) and not _POSSESSIVE.search(request):
+        front = chance.pick(FRONT)
+        text = front.format(_softened(request))
+        question = front.startswith(("can", "could", "how", "what")) and chance.happens(0.6)
+        return text.rstrip(".") + "?" if question and text.count(".") <= 1 else text
+    if manner == "back" and imperative(request) and not request.endswith("?"):
+        return chance.pick(BACK).format(request.rstrip("."))
+    if manner == "lower":
+        return _elsewhere(request, names, str.lower).rstrip(".")
+    if manner == "bare":
+        return request.rstrip(".")
+    if manner == "slip":
+        return _slip(request, names, chance)
+    return request
+
+
+def imperative(request: str) -> bool:
+    """Whether it begins with a verb that tells git what to do."""
+    return request.split()[0].lower().strip(",.:") in IMPERATIVES
+
+
+def _quoted(template: str, slot: str, value: str, quote: str) -> str:
+    marked = re.search(rf"['\"`]\$\{{?{slot}\b", template) is not None
+    if marked or (template.rstrip(".").endswith((f": ${slot}", f": ${{{slot}}}"))):
+        return value
+    if quote and quote in value:
+        quote = '"' if quote == "'" else "'"
+    return value if quote and quote in value else f"{quote}{value}{quote}"
+
+
+def _softened(text: str) -> str:
+    """The text with its first letter in lower case, unless the first word is a name or an abbreviation."""
+    first = text.split()[0]
+    return text[0].lower() + text[1:] if first.lower().strip(",.:") in IMPERATIVES else text
+
+
+def _elsewhere(text: str, names: Collection[str], change: Callable[[str], str]) -> str:
+    """`change` applied to everything but the names."""
+    kept = [re.escape(name) for name in sorted(names, key=lambda name: (-len(name), name)) if name]
+    if not kept:
+        return change(text)
+    pieces = re.split(f"({'|'.join(kept)})", text)
+    return "".join(piece if index % 2 else change(piece) for index, piece in enumerate(pieces))
+
+
+def _slip(text: str, names: Collection[str], chance: Chance) -> str:
+    """Two neighboring letters of one long plain word exchanged, the first and last letter apart."""
+    spans = [match.span() for match in re.finditer(r"(?<![\w./~@'\"`-])[a-z]{6,}(?![\w./~@'\"`-])", text)]
+    taken = [match.span() for name in names if name for match in re.finditer(re.escape(name), text)]
+    free = [span for span in spans if all(span[1] <= start or span[0] >= end for start, end in taken)]
+    if not free:
+        return text
+    start, end = chance.pick(free)
+    at = start + 1 + chance.pick(range(end - start - 3))
+    return text[:at] + text[at + 1] + text[at] + text[at + 2 :]
