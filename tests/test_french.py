@@ -41,7 +41,7 @@ def test_only_the_request_is_translated(french: Case) -> None:
 
 @pytest.mark.parametrize("french", FRENCH, ids=lambda case: case.id)
 def test_a_translation_keeps_every_name_that_has_to_be_typed(french: Case) -> None:
-    """Words that the request and the answer share, such as a branch, a path or a message, are in the French request too."""
+    """What the request and the answer share, such as a branch, a path or a message, is in the French request too."""
     original = ORIGINALS[french.id]
     named = [*NAME.findall(original.request), *QUOTED.findall(original.request)]
     typed = [name for name in named if name in original.accept[0]]
