@@ -15,19 +15,26 @@ from distill.training.wording import NUMBER_WORDS
 
 IMPERATIVES = frozenset(
     """
-    abort add amend annotate append apply archive attach back backport blame branch bring build bundle call cancel
-    change check cherry-pick clean clear clone combine commit compare compress configure continue convert copy count
-    create cut deepen define delete describe detach diff disable discard display download drop edit enable end
-    exclude export fetch finalize find finish fix fold force force-delete force-push forget format get give go grab
-    hide ignore import include init initialize inspect join jump keep kill label leave let limit list lock look make
-    mark merge move name nuke open overwrite pack pick point pop print prune publish pull push put reapply rebase
-    record redo register remove rename reorder repack replace replay report reset resolve restore resume revert
-    rewind roll run save search send set share shelve show sign skip snapshot sort squash stage start stash stop
-    store swap switch sync tag take throw track turn undo uninstall unlock unset unstage untrack update upload use
-    verify wipe write
+    abort add amend annotate append apply archive ask attach automate autosquash back backport begin blame bring
+    build bundle bypass call cancel carry change check checkout cherry-pick chmod clean clear clone collapse collect
+    combine commit compare compress conclude configure connect continue convert copy count create cut deepen define
+    deinit deinitialize delete describe detach diff disable discard disconnect display download draw drop dump edit
+    embed enable end exclude explain export extend fast-forward fetch filter finalize find finish fix fold follow
+    force force-delete force-push forget format garbage-collect get give go grab grep hide ignore import include
+    init initialize inspect join jump keep kill label leave let limit list lock look make mark melt merge mirror
+    move nuke open optimize override overwrite pack patch pick pin point pop prepare pretend pretty-print preview
+    print proceed protect prune publish pull push put quit rank read reapply rebase record redo register release
+    relocate remove rename reorder repack replace replay report reset resolve restore resume retag return reverse
+    revert rewind reword rewrite roll run save search send set share shelve show sign simulate skip snapshot sort
+    squash squash-merge squeeze stage start stash stop store summarize swap switch sync tag take tell test throw
+    trace track transplant try turn un-add un-apply uncommit undo uninstall unlock unregister unset unshallow
+    unstage unstash untag untrack update upload use verify version-sort visualize warn wipe wrap write
     """.split()  # noqa: SIM905  # a hundred quoted words read worse
 )
 """How a request begins that "please" and "can you" go well with."""
+
+_NOUNS = frozenset(["of", "please", "can", "was", "is", "base", "commits", "count", "tree"])
+"""Behind one of these verbs, they make a noun of it: "diff of a file", "merge commits"."""
 
 FRONT = (
     "please {}",
@@ -99,7 +106,8 @@ def spoken(request: str, names: Collection[str], chance: Chance) -> str:
 
 def imperative(request: str) -> bool:
     """Whether it begins with a verb that tells git what to do."""
-    return request.split()[0].lower().strip(",.:") in IMPERATIVES
+    first, *rest = request.split(maxsplit=2)
+    return first.lower().strip(",.:") in IMPERATIVES and not (rest and rest[0] in _NOUNS)
 
 
 def _quoted(template: str, slot: str, value: str, quote: str) -> str:

@@ -53,7 +53,7 @@ def test_there_are_several_manners_and_the_plain_one_is_the_most_frequent() -> N
 
 
 def test_only_what_tells_git_to_do_something_is_asked_politely() -> None:
-    assert imperative("Switch to main") and not imperative("which branch is this")
+    assert imperative("Switch to main") and not imperative("which branch is this") and not imperative("diff of a.txt")
     asked = {spoken("which branch is this", [], Chance(str(n))) for n in range(200)}
     assert not any(text.startswith(("please", "can", "could", "how")) for text in asked)
 
@@ -71,3 +71,10 @@ def test_every_template_can_be_said(seed: str, patterns: Patterns) -> None:
         for template in pattern.requests:
             values = dict.fromkeys(pattern.slots, "4")
             assert "$" not in render(template, values, Chance(seed))
+
+
+def test_steps_of_a_longer_command_can_be_asked_for(patterns: Patterns) -> None:
+    """Only requests that tell git what to do can stand one behind the other."""
+    without = [pattern.family for pattern in patterns.all if not any(map(imperative, pattern.requests))]
+
+    assert without == []
