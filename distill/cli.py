@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from distill.commands import data, runs, setup
+from distill.commands import data, proofs, runs, setup
 
 app = typer.Typer(
     help="Distil a large model into a small one, with every answer graded by executing it.\n\n"
@@ -26,5 +26,8 @@ for command in (
     data.cases,
     data.check_split,
     data.requests,
+    proofs.variants,
+    proofs.mutate,
+    proofs.validate,
 ):
     app.command()(command)
