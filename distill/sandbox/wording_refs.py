@@ -181,6 +181,8 @@ def _short(fact: Any) -> str:
 def _head_words(snapshot: Snapshot, fact: Fact) -> str:
     if fact[0] == "symbolic":
         return quote(fact[1].removeprefix("refs/heads/"))
+    if fact[0] == "invalid":
+        return "nothing"
     known = snapshot.commits.get(fact[1])
     return f"commit {quote(known.commit.subject)} without a branch" if known is not None else "no commit"
 

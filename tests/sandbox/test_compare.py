@@ -147,6 +147,11 @@ def test_a_conflict_in_words(image_after: Any) -> None:
     assert "file 'a' should be in conflict, but is not" in said
 
 
+def test_a_head_that_should_be_broken_is_put_into_words(image_after: Any) -> None:
+    start, wanted, found = _snapshots(image_after, "echo nowhere > .git/HEAD", "git switch -q --detach")
+    assert "wanted nothing" in reason(compare(start, wanted, found))
+
+
 def test_missing_and_collateral_are_told_apart(image_after: Any) -> None:
     start, wanted, found = _snapshots(image_after, "git branch x", "git tag x")
     kinds = {each.sentence: each.wanted for each in compare(start, wanted, found)}
