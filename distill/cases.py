@@ -71,6 +71,11 @@ class Case(_Strict):
         """Whether the answer is judged by what it prints (and by leaving the expected state)."""
         return self.output is not None
 
+    @property
+    def scenario(self) -> str:
+        """Equal for cases that ask for the same thing in other words: they are not independent of each other."""
+        return hashlib.sha256("\0".join((self.repository, *sorted(self.accept))).encode()).hexdigest()[:12]
+
     @field_validator("request", "criteria")
     @classmethod
     def _no_edges(cls, value: str) -> str:

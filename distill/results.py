@@ -44,6 +44,8 @@ class Row(BaseModel):
     case: str
     category: str
     tags: tuple[str, ...] = ()
+    scenario: str = ""
+    """Equal for cases that are phrasings of the same request."""
     sample: int = 0
     request: str
     status: Status

@@ -19,6 +19,7 @@ _Loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 _UNPRINTABLE = yaml.reader.Reader.NON_PRINTABLE
 _DEEPEST = 100
 _EXPECTED = {
+    "too_short": "expected at least one item",
     "extra_forbidden": "unknown field",
     "missing": "this field is required",
     "string_type": "expected a text",
@@ -100,7 +101,17 @@ def validate(model: type[Model], document: Document, *, name_of: str = "") -> Mo
     try:
         return model.model_validate(document.data)
     except ValidationError as error:
-        raise SourceError([_sentence(document, problem, name_of) for problem in error.errors()]) from None
+        problems = error.errors()
+        told = [problem for problem in problems if not _follows(problem, problems)]
+        raise SourceError([_sentence(document, problem, name_of) for problem in told]) from None
+
+
+def _follows(problem: Any, problems: Sequence[Any]) -> bool:
+    """Whether a list only counts as empty because every item of it is a problem of its own."""
+    place = problem["loc"]
+    return problem["type"] == "too_short" and any(
+        len(other["loc"]) > len(place) and other["loc"][: len(place)] == place for other in problems
+    )
 
 
 def _sentence(document: Document, problem: Any, name_of: str) -> str:

@@ -55,7 +55,14 @@ def build_report(
 
 def read_report(folder: Path) -> Report:
     """The report of a run folder. Raises `ValueError` with a sentence for a folder that is not one."""
-    return build_report(read_run(folder), read_rows(folder / RESULTS_FILE))
+    rows = list(read_rows(folder / RESULTS_FILE))
+    return build_report(read_run(folder), rows, clusters=shared_scenarios(rows))
+
+
+def shared_scenarios(rows: Iterable[Row]) -> dict[str, str] | None:
+    """Case id → scenario, when some scenario has several phrasings among these rows; None when each stands alone."""
+    scenarios = {row.case: row.scenario or row.case for row in rows}
+    return scenarios if len(set(scenarios.values())) < len(scenarios) else None
 
 
 def write_report(folder: Path, report: Report) -> Path:

@@ -13,7 +13,7 @@ from typing import TextIO
 from distill.cases import load_cases, load_recipes
 from distill.config import Config
 from distill.models.completion import Completion, ModelError
-from distill.reporting.report import Report, build_report
+from distill.reporting.report import Report, build_report, shared_scenarios
 from distill.results import Row, append_row, read_rows
 from distill.runs import RESULTS_FILE, RunFacts, read_run, write_run
 from distill.suite.experiment import Contender, Experiment, Question
@@ -35,8 +35,9 @@ def compare_runs(folders: Sequence[Path]) -> Report:
                 "or the same ones in another version): run both on the same cases, then compare"
             )
     models = dict.fromkeys(model for each in facts for model in each.models)
-    rows = (row for folder in folders for row in read_rows(folder / RESULTS_FILE))
-    return build_report(first.model_copy(update={"models": tuple(models)}), rows)
+    rows = [row for folder in folders for row in read_rows(folder / RESULTS_FILE)]
+    both = first.model_copy(update={"models": tuple(models)})
+    return build_report(both, rows, clusters=shared_scenarios(rows))
 
 
 def regrade_run(folder: Path, settings: Config, graders: tuple[str, ...], stream: TextIO) -> Report:

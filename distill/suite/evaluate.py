@@ -115,6 +115,7 @@ def _row(
         case=question.case.id,
         category=question.case.category,
         tags=question.case.tags,
+        scenario=question.case.scenario,
         sample=question.sample,
         request=question.case.request,
         status=status,
