@@ -8,7 +8,7 @@ threads wait for it. An answer can never raise anything here; a case that cannot
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
 from typing import Any, TypeVar
@@ -65,18 +65,36 @@ class Examiner:
         Raises `CaseBroken`.
         """
         start = self._start(case)
-        wanted = {accepted: self._reference(case, accepted)[1] for accepted in case.accept}
-        if command in wanted and not fresh:
+        if command in case.accept and not fresh:
             execution, found = self._reference(case, command)
-            return Examination(execution=execution, verdict=_judge(case, start, wanted, execution, found))
+            first = (command, *(other for other in case.accept if other != command))
+            return Examination(execution=execution, verdict=self._judge(case, first, start, execution, found))
         execution = self._run(case, command)
         if execution.outcome is not Outcome.FINISHED or execution.image is None:
             return Examination(execution=execution, verdict=None)
         try:
-            verdict = _judge(case, start, wanted, execution, take_snapshot(execution.image, case.compare))
+            found = take_snapshot(execution.image, case.compare)
         except UnreadableRepository as error:
-            verdict = _unreadable(case, execution, error)
-        return Examination(execution=execution, verdict=verdict)
+            return Examination(execution=execution, verdict=_unreadable(case, execution, error))
+        return Examination(execution=execution, verdict=self._judge(case, case.accept, start, execution, found))
+
+    def _judge(
+        self, case: Case, accepted: Sequence[str], start: Snapshot, execution: Execution, found: Snapshot
+    ) -> Verdict:
+        """The verdict against the nearest of the accepted commands' states; the first of equals. Those behind one
+        whose state was reached are not run at all."""
+        released = release(found, start, case.free)
+        nearest, wanted, distance = accepted[0], found, -1
+        for command in accepted:
+            reference = self._reference(case, command)[1]
+            differing = len(differing_keys(release(reference, start, case.free), released))
+            if distance < 0 or differing < distance:
+                nearest, wanted, distance = command, reference, differing
+            if distance == 0:
+                break
+        differences = compare(start, wanted, found, case.free) if distance else ()
+        harm = find_harm(start, wanted, found) if distance else ()
+        return _verdict(case, execution, nearest, differences, harm)
 
     def _run(self, case: Case, command: str) -> Execution:
         image = self._image(case.repository)
@@ -129,15 +147,9 @@ class Examiner:
         return value
 
 
-def _judge(case: Case, start: Snapshot, wanted: dict[str, Snapshot], execution: Execution, found: Snapshot) -> Verdict:
-    """The verdict against the nearest reference; the first of equals."""
-    released = release(found, start, case.free)
-    distances = {
-        command: len(differing_keys(release(snapshot, start, case.free), released))
-        for command, snapshot in wanted.items()
-    }
-    nearest = min(distances, key=lambda command: distances[command])
-    differences = compare(start, wanted[nearest], found, case.free) if distances[nearest] else ()
+def _verdict(
+    case: Case, execution: Execution, nearest: str, differences: tuple[Difference, ...], harm: tuple[Harm, ...]
+) -> Verdict:
     output_holds, sentence = _output(case, execution)
     if differences:
         sentence = reason(differences)
@@ -149,7 +161,7 @@ def _judge(case: Case, start: Snapshot, wanted: dict[str, Snapshot], execution: 
         output_holds=output_holds,
         reason=sentence,
         differences=differences,
-        harm=find_harm(start, wanted[nearest], found) if distances[nearest] else (),
+        harm=harm,
         reference=nearest,
     )
 
