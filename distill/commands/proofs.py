@@ -44,7 +44,7 @@ def validate(
         Path | None, typer.Option(metavar="FILE", help="Write the page here, e.g. docs/validity.md.")
     ] = None,
 ) -> None:
-    """Prove the cases: references pass; near misses, mutants and damage fail.
+    """Prove the cases by running thousands of wrong answers.
 
     Runs every accepted and rejected command, thousands of hard negatives made from the references, and collateral
     damage behind each right answer. Prints what passed and should not have; exits with 1 when that is too much.
