@@ -91,8 +91,8 @@ class Maker:
     def _change(self, own: bool, chance: Chance) -> tuple[dict[str, str], bool]:
         """What each value becomes, and whether something else is asked about.
 
-        A value that is new in one step and existing in another is new. In the case's own words only what these name
-        can become another.
+        A value that is new in one step and existing in another is new. In the case's own words only what they name can
+        change, and nothing that exists: they may tell more about it ("oops, a.txt got deleted") than running can check.
         """
         change: dict[str, str] = {}
         anew = False
@@ -111,7 +111,7 @@ class Maker:
                 other = chance.pick(others)
                 if not any(mentions(command, other) for command in self.case.accept):
                     change[value], anew = other, True
-            elif kind.existing is not None and chance.happens(0.35):
+            elif kind.existing is not None and not own and chance.happens(0.35):
                 others = [
                     name for name in self._existing[kind.existing] if name != value and name not in change.values()
                 ]

@@ -87,7 +87,7 @@ def says(request: str, value: str) -> bool:
 def _whole(value: str) -> re.Pattern[str]:
     if value.isdigit():
         return re.compile(rf"(?<![\w.]){value}(?!\w|\.\d)")
-    before = r"(?<![\w-])(?<!\w\.)" if re.match(r"\w", value) else r"(?<!\S)(?<![\w./])|(?<=['\"`])"
+    before = r"(?<![\w-])" if re.match(r"\w", value) else r"(?<!\S)(?<![\w./])|(?<=['\"`])"
     before = f"(?:{before})" if "|" in before else before
     after = r"(?![\w-])(?!\.\w)" if re.match(r"\w", value[-1]) else ""
     return re.compile(before + re.escape(value) + after)

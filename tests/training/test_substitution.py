@@ -22,6 +22,7 @@ REPLACED = [
     ("git push origin topic:topic", {"topic": "fix/a"}, "git push origin fix/a:fix/a"),
     ("git branch topic-2 topical topic.old topic", {"topic": "x"}, "git branch topic-2 topical topic.old x"),
     ("git log -3 HEAD~3..v3.3 --skip=3", {"3": "5"}, "git log -5 HEAD~5..v3.3 --skip=5"),
+    ("git config alias.st status", {"st": "ll"}, "git config alias.ll status"),
     ("git merge a b", {"a": "b", "b": "a"}, "git merge b a"),
     ("echo '*.log' >> .gitignore", {"*.log": "dist/"}, "echo 'dist/' >> .gitignore"),
     ("Switch to topic.", {"topic": "next"}, "Switch to next."),
