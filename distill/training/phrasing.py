@@ -58,7 +58,7 @@ _POSSESSIVE = re.compile(r"\b(?:your|you|yourself)\b", re.IGNORECASE)
 def render(template: str, values: Mapping[str, str], chance: Chance) -> str:
     """A template filled, with one way of quoting names and one of quoting messages.
 
-    A slot that the template itself puts into quotes gets no others. A small count may be spelled out.
+    A slot inside of a longer word (`stash@{$number}`, `'$text'`) gets no quotes. A small count may be spelled out.
     """
     name_quote = chance.pick(_NAME_QUOTES)
     shown: dict[str, str] = {}
@@ -68,7 +68,7 @@ def render(template: str, values: Mapping[str, str], chance: Chance) -> str:
             shown[slot] = NUMBER_WORDS[int(value)]
         elif kind.message or " " in value:
             shown[slot] = _quoted(template, slot, value, chance.pick(("'", '"', '"')))
-        elif kind.count or "'" in value or '"' in value:
+        elif value.isdigit() or "'" in value or '"' in value:
             shown[slot] = value
         else:
             shown[slot] = _quoted(template, slot, value, name_quote)
@@ -111,8 +111,9 @@ def imperative(request: str) -> bool:
 
 
 def _quoted(template: str, slot: str, value: str, quote: str) -> str:
-    marked = re.search(rf"['\"`]\$\{{?{slot}\b", template) is not None
-    if marked or (template.rstrip(".").endswith((f": ${slot}", f": ${{{slot}}}"))):
+    places = re.findall(rf"(\S*)\$\{{?{slot}\b\}}?(\S*)", template)
+    part_of_a_word = any(before.strip("(") or after.strip(".,;:?!)") for before, after in places)
+    if part_of_a_word or template.rstrip(".").endswith((f": ${slot}", f": ${{{slot}}}")):
         return value
     if quote and quote in value:
         quote = '"' if quote == "'" else "'"

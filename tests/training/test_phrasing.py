@@ -36,6 +36,15 @@ def test_a_message_behind_a_colon_needs_no_quotes() -> None:
     assert render("commit: $commit_message", {"commit_message": "a b"}, Chance("1")) == "commit: a b"
 
 
+@pytest.mark.parametrize(
+    "template", ["drop stash@{$branch}", "track origin/$branch", "'$branch' please", "$branch's tip"]
+)
+def test_a_name_inside_of_a_word_is_not_quoted(template: str) -> None:
+    texts = {render(template, {"branch": "topic"}, Chance(str(number))) for number in range(40)}
+
+    assert texts == {template.replace("$branch", "topic")}
+
+
 @given(SEEDS, st.sampled_from(["Switch to Fix/Login and keep README.md.", "Which branches contain Fix/Login?"]))
 def test_no_manner_touches_a_name(seed: str, request_text: str) -> None:
     names = [name for name in ("Fix/Login", "README.md") if name in request_text]
