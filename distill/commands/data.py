@@ -60,13 +60,23 @@ def check_split(
 def requests(
     training: Training = TRAINING,
     output: Annotated[Path, typer.Option(metavar="FILE")] = Path("fixtures/requests.json"),
+    patterns: Annotated[Path, typer.Option(metavar="DIR", help="Phrasings and names.")] = Path("fixtures/patterns"),
+    page: Annotated[Path, typer.Option(metavar="FILE", help="Where the operations are listed.")] = Path(
+        "docs/training-data.md"
+    ),
 ) -> None:
-    """Write the plain list of training requests."""
+    """Write the plain list of training requests, and count them.
+
+    Run it after every change to the training cases: the list, and the table of operations in the page.
+    """
     from distill.sources import SourceError
-    from distill.training.requests import write_requests
+    from distill.training.overview import refresh
+    from distill.training.patterns import load_patterns
+    from distill.training.requests import training_cases, write_requests
 
     try:
         count = write_requests(training, output)
-    except SourceError as error:
+        changed = refresh(page, training_cases(training), load_patterns(patterns))
+    except (SourceError, OSError, ValueError) as error:
         fail(str(error))
-    typer.echo(f"{count} requests in {output}")
+    typer.echo(f"{count} requests in {output}; {page} is {'now' if changed else 'already'} up to date")

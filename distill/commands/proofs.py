@@ -106,14 +106,12 @@ def variants(
     from distill.sandbox.pool import open_pool
     from distill.sandbox.recipes import RecipeError
     from distill.sources import SourceError
-    from distill.training.names import load_names
-    from distill.training.patterns import load_patterns
     from distill.training.variants import Material, generate, write_variants
 
     held, recipes = cases_of(experiment)
     sources = training_of(training, recipes)
     try:
-        material = Material(load_patterns(patterns), load_names(patterns / "names.yaml"))
+        material = Material.load(patterns)
         with open_pool("auto") as pool, Progress(console=Console(stderr=True)) as bars:
             task = bars.add_task("variants", total=count)
             found = generate(
