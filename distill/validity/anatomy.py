@@ -128,17 +128,31 @@ class Names:
             found = above[0] if above else None
         return found
 
-    def holds(self, newer: str, older: str) -> bool:
-        """Whether the history of one revision holds the other; no, where either is not known."""
-        pending, wanted, seen = [self.commit(newer)], self.commit(older), set[str]()
-        while pending and wanted is not None:
+    def meaning(self, text: str) -> object:
+        """The commits that a range stands for: equal for two ranges that are the same here. The text itself, where
+        it is no range of known commits."""
+        match = re.fullmatch(r"(.*?[^.]|)(\.{2,3})([^.].*|)", text)
+        if match is None:
+            return text
+        older, dots, newer = match.groups()
+        first, second = self._history(older), self._history(newer)
+        if not first or not second:
+            return text
+        return dots, second - first, (first - second) if dots == "..." else None
+
+    def _history(self, revision: str) -> frozenset[str]:
+        pending, seen = [self.commit(revision)], set[str]()
+        while pending:
             commit = pending.pop()
-            if commit == wanted:
-                return True
             if commit is not None and commit not in seen:
                 seen.add(commit)
                 pending.extend(self.parents.get(commit, ()))
-        return False
+        return frozenset(seen)
+
+    def holds(self, newer: str, older: str) -> bool:
+        """Whether the history of one revision holds the other; no, where either is not known."""
+        wanted = self.commit(older)
+        return wanted is not None and wanted in self._history(newer)
 
 
 def anatomies(text: str) -> tuple[Anatomy, ...]:

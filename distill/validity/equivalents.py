@@ -170,7 +170,8 @@ def _command(command: Anatomy, reading: Reading, cut: bool) -> list[str]:
         paths = []
     everywhere = [part for each in command.options if each.everywhere for part in _global(each)]
     flat = [part for option in sorted(options) for part in option]
-    return ["git", *everywhere, *verbs, *flat, *operands, *(["--", *paths] if paths else [])]
+    dashes = paths or (command.dashes is not None and any(_is_path(operand, names) for operand in operands))
+    return ["git", *everywhere, *verbs, *flat, *operands, *(["--", *paths] if dashes else [])]
 
 
 def _global(option: Option) -> list[str]:
@@ -258,7 +259,8 @@ def _without_defaults(
         return []
     if verb == "diff" and len(operands) == 1 and re.fullmatch(r"[^.]\S*[^.]\.\.[^.]\S*", operands[0]):
         operands = operands[0].split("..", 1)
-    if verb in ("diff", "diff-tree") and {each[0] for each in options} & SYMMETRIC:
+    words = {each[0] for each in options}
+    if (verb == "diff" and words & SYMMETRIC) or (verb == "diff-tree" and not words & {"-p", "--patch"}):
         operands = sorted(operands)
     return operands
 

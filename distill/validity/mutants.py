@@ -216,8 +216,14 @@ def _other_texts(command: Anatomy, text: str, names: Names) -> Iterator[tuple[Ki
         yield Kind.DROPPED_OPERAND, pieces[2] or pieces[0]
         yield Kind.DROPPED_OPERAND, pieces[0] + pieces[1] if pieces[2] else pieces[1] + pieces[0]
     for position in range(0, len(pieces), 2):
-        for kind, other in _other_revisions(pieces[position], names):
-            yield kind, "".join([*pieces[:position], other, *pieces[position + 1 :]])
+        others = [
+            (kind, "".join([*pieces[:position], other, *pieces[position + 1 :]]))
+            for kind, other in _other_revisions(pieces[position], names)
+        ]
+        same = names.meaning(text)
+        different = [(kind, other) for kind, other in others if names.meaning(other) != same] or others
+        yield from [each for each in different if each[0] is Kind.OTHER_NAME][:_OTHERS]
+        yield from [each for each in different if each[0] is not Kind.OTHER_NAME]
         if position and pieces[position] in names.files:
             for kind, other in _other_paths(pieces[position], names):
                 yield kind, "".join([*pieces[:position], other])
@@ -237,7 +243,7 @@ def _other_revisions(text: str, names: Names) -> Iterator[tuple[Kind, str]]:
         for other in _other_names(short, known):
             yield Kind.OTHER_NAME, prefix + other + log + suffix
     elif short in names.remotes:
-        for other in [each for each in names.remotes if each != short][:_OTHERS]:
+        for other in [each for each in names.remotes if each != short]:
             yield Kind.OTHER_NAME, other
     if log:
         for number in _around(int(log[2:-1])):
@@ -257,11 +263,12 @@ def _neighbors(suffix: str) -> list[str]:
 
 
 def _other_names(name: str, known: dict[str, str]) -> list[str]:
-    """Names of the same kind, starting behind this one in the alphabet; those that stand for something else first."""
+    """Names of the same kind, starting behind this one in the alphabet; those that stand for the same thing only where
+    there are no others."""
     ordered = sorted(known)
     start = ordered.index(name) + 1
     rotated = [*ordered[start:], *ordered[: start - 1]]
-    return sorted(rotated, key=lambda other: known[other] == known[name])[:_OTHERS]
+    return [other for other in rotated if known[other] != known[name]] or rotated
 
 
 def _other_paths(path: str, names: Names) -> Iterator[tuple[Kind, str]]:

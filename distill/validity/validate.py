@@ -210,11 +210,11 @@ def run_trials(
 
 
 def _twins(cases: Sequence[Case]) -> set[str]:
-    """The cases that only ask what another one in front of them asks in other words, e.g. in another language: the
-    same commands on the same repository are not counted twice."""
+    """The cases that only ask in other words what another one asks, e.g. in another language (tagged `fr`): the same
+    commands on the same repository are not counted twice."""
     seen: set[Hashable] = set()
     twins: set[str] = set()
-    for case in cases:
+    for case in sorted(cases, key=lambda case: "fr" in case.tags):
         key = (case.repository, case.accept, case.output, case.free, case.compare)
         if key in seen:
             twins.add(case.id)
