@@ -23,7 +23,7 @@ test: $(VENV)/.dev    ## the project's own quick tests
 	$(BIN)/python -m pytest -n 2 -m "not model and not slow" $(ARGS)
 
 test-all: $(VENV)/.dev     ## the thorough tests, and those that need the real small model
-	OMP_WAIT_POLICY=PASSIVE $(BIN)/python -m pytest -m "model or slow" $(ARGS)
+	OMP_WAIT_POLICY=PASSIVE $(BIN)/python -m pytest -n 2 -m "model or slow" $(ARGS)
 
 check: $(VENV)/.dev   ## lint, format and types
 	$(BIN)/ruff check .
