@@ -9,11 +9,10 @@ forms: better bait, or an entry in the list, is for those.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from distill.cases import Case, Freedom, Identifier
 from distill.sources import SourceError, read_yaml, validate
@@ -59,8 +58,15 @@ class Equivalents(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
     case: Identifier
-    commands: tuple[str, ...] = Field(min_length=1, description="Hard mutants of this case, as they are generated.")
+    commands: tuple[str, ...] = Field(default=(), description="Hard mutants of this case, as they are generated.")
+    damage: tuple[str, ...] = Field(default=(), description="Kinds of damage that are none for this request.")
     reason: str = Field(min_length=20, description="Why they fulfil the request as well as the accepted commands do.")
+
+    @model_validator(mode="after")
+    def _something(self) -> Equivalents:
+        if not self.commands and not self.damage:
+            raise ValueError("names neither commands nor damage")
+        return self
 
 
 class EquivalentsFile(BaseModel):
@@ -86,16 +92,17 @@ class Reading:
 
 
 def load_equivalents(path: Path) -> dict[tuple[str, str], str]:
-    """(case id, command) → reason. Raises `SourceError`, also for a command that stands there twice."""
+    """(case id, command or kind of damage) → reason. Raises `SourceError`, also for what stands there twice."""
     document = read_yaml(path)
     reasons: dict[tuple[str, str], str] = {}
     problems: list[str] = []
     for index, entry in enumerate(validate(EquivalentsFile, document).equivalents):
-        for number, command in enumerate(entry.commands):
-            if (entry.case, command) in reasons:
-                where = ("equivalents", index, "commands", number)
-                problems.append(document.problem(where, f"case {entry.case!r}: {command!r} stands here twice"))
-            reasons[entry.case, command] = entry.reason
+        for field in ("commands", "damage"):
+            for number, name in enumerate(getattr(entry, field)):
+                if (entry.case, name) in reasons:
+                    where = ("equivalents", index, field, number)
+                    problems.append(document.problem(where, f"case {entry.case!r}: {name!r} stands here twice"))
+                reasons[entry.case, name] = entry.reason
     if problems:
         raise SourceError(problems)
     return reasons
@@ -322,9 +329,3 @@ def _without_consequence(
         bare = verb in ("stash", "merge")
         options = {each if each[0] != "-m" else ("-m", "(free)") for each in options if each[0] != "-m" or not bare}
     return {option for option in options if option[0] not in idle}
-
-
-def stale(entries: Iterable[tuple[str, str]], generated: Iterable[tuple[str, str]]) -> list[tuple[str, str]]:
-    """The entries that are no mutant of any case any more."""
-    known = set(generated)
-    return [entry for entry in entries if entry not in known]

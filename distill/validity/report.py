@@ -169,7 +169,12 @@ def _equivalents(findings: Iterable[Finding]) -> Iterator[str]:
     empty = True
     for (case, reason), several in groupby(findings, key=lambda each: (each.trial.case, each.reason)):
         empty = False
-        commands = "; ".join(code(each.trial.command) for each in several)
-        yield f"- **{escape(case)}**: {commands}. {escape(reason)}"
+        named = "; ".join(_listed(each) for each in several)
+        yield f"- **{escape(case)}**: {named}. {escape(reason)}"
     if empty:
         yield "None."
+
+
+def _listed(finding: Finding) -> str:
+    trial = finding.trial
+    return code(trial.command) if trial.group is Group.HARD else f"the damage {escape(trial.kind)}"

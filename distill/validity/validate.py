@@ -33,7 +33,7 @@ NOTHING = ":"
 LOOKING = "git status"
 
 Reasons = Mapping[tuple[str, str], str]
-"""(case id, command) → why this mutant is right."""
+"""(case id, command or kind of damage) → why this is right."""
 
 
 class Group(StrEnum):
@@ -50,6 +50,10 @@ class Group(StrEnum):
     @property
     def should_pass(self) -> bool:
         return self in (Group.ACCEPT, Group.ALTERNATE)
+
+
+_MADE = (Group.HARD, Group.COLLATERAL)
+"""What is made from accepted commands, rather than written by a person."""
 
 
 class Result(StrEnum):
@@ -79,6 +83,11 @@ class Trial(_Frozen):
     command: str
     origin: str = ""
     """The accepted command that it was made from."""
+
+    @property
+    def listed_as(self) -> str:
+        """How the list of equivalents names it."""
+        return self.kind if self.group is Group.COLLATERAL else self.command
 
 
 class Finding(_Frozen):
@@ -127,7 +136,7 @@ class Validity(_Frozen):
     """Accepted commands that failed."""
     unsettled: tuple[Finding, ...]
     equivalents: tuple[Finding, ...]
-    """Mutants that passed and are listed with a reason."""
+    """Mutants, and damage, that passed and are listed with a reason."""
     stale: tuple[str, ...]
     """Entries of the list that are no mutant any more, or one that fails."""
 
@@ -265,12 +274,12 @@ def _summary(
     for finding in findings:
         trial, result = finding.trial, finding.result
         count = counts.setdefault((trial.group, trial.category, trial.kind), Counter())
-        reason = reasons.get((trial.case, trial.command))
+        reason = reasons.get((trial.case, trial.listed_as))
         if result is Result.UNSETTLED:
             sorted_.unsettled.append(finding)
         elif result is Result.NOT_APPLICABLE:
             count["not_applicable"] += 1
-        elif trial.group is Group.HARD and result is Result.PASSED and reason is not None:
+        elif trial.group in _MADE and result is Result.PASSED and reason is not None:
             count["equivalent"] += 1
             sorted_.equivalents.append(finding.model_copy(update={"reason": reason}))
         else:
@@ -279,7 +288,7 @@ def _summary(
             count["carried_out_right"] += right and finding.carried_out
             if not right:
                 (sorted_.refused if trial.group.should_pass else sorted_.holes).append(finding)
-    listed = {(each.trial.case, each.trial.command) for each in sorted_.equivalents}
+    listed = {(each.trial.case, each.trial.listed_as) for each in sorted_.equivalents}
     known = {case.id for case in cases}
     return Validity(
         cases=len(cases),

@@ -15,6 +15,7 @@ from distill.sandbox.recipes import Recipes
 from distill.sandbox.snapshot import take_snapshot
 from distill.sources import SourceError
 from distill.validity.anatomy import names_of
+from distill.validity.damage import damages
 from distill.validity.equivalents import Reading, canonical, load_equivalents
 from distill.validity.mutants import mutants_of
 
@@ -111,7 +112,7 @@ def test_texts_that_a_request_leaves_open(images: Recipes) -> None:
     ("text", "complaint"),
     [
         ("equivalents:\n  - {case: a, commands: [x], reason: short}\n", ":2:"),
-        ("equivalents:\n  - {case: a, commands: [], reason: It does the very same thing.}\n", ":2:"),
+        ("equivalents:\n  - {case: a, reason: It does the very same thing.}\n", "neither commands nor damage"),
         (
             "equivalents:\n  - {case: a, commands: [x, x], reason: It does the very same thing.}\n",
             "'x' stands here twice",
@@ -132,16 +133,21 @@ def test_every_listed_equivalent_is_still_made_and_still_passes(pool: Pool) -> N
     cases = {case.id: case for case in load_cases([PROJECT / "evals" / "cases"], recipes)}
     entries = list(load_equivalents(LIST))
     images = Recipes(recipes)
-    made = {
+    commands = {
         (case, mutant.command)
         for case in {case for case, _ in entries if case in cases}
         for mutant in mutants_of(cases[case], images.image(cases[case].repository))
     }
-    assert not [entry for entry in entries if entry not in made], "no mutants of any case any more"
+    scripts = {
+        (case.id, damage.kind): damage.after(case.accept[0]) for case in cases.values() for damage in damages(case.free)
+    }
+    assert not [entry for entry in entries if entry not in commands and entry not in scripts], (
+        "made of no case any more"
+    )
     examiner = Examiner(pool, images.image)
 
     def passes(entry: tuple[str, str]) -> bool:
-        verdict = examiner.examine(cases[entry[0]], entry[1]).verdict
+        verdict = examiner.examine(cases[entry[0]], scripts.get(entry, entry[1])).verdict
         return verdict is not None and verdict.passed
 
     with ThreadPoolExecutor(pool.size) as threads:

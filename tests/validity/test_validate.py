@@ -26,6 +26,7 @@ def found(pool: Pool) -> Validity:
     twin = GOOD.model_copy(update={"id": "good-again", "request": "Weg mit attic."})
     stream = io.StringIO()
     reasons = {("orchard-case", "git branch -d other"): "It is not made.", ("blind", "git reflog"): "It prints it too."}
+    reasons["blind", "extra tag"] = "This would be wrong to say."
     validity = validate([GOOD, BLIND, twin], {"orchard": WORLD}, pool, equivalents=reasons, stream=stream)
     assert f"{validity.runs}/{validity.runs} runs" in stream.getvalue()
     return validity
@@ -48,7 +49,7 @@ def test_listed_equivalents_are_counted_apart_and_stale_ones_named(found: Validi
     assert [(each.trial.case, each.trial.command, each.reason) for each in found.equivalents] == [
         ("blind", "git reflog", "It prints it too.")
     ]
-    assert found.stale == ("orchard-case: git branch -d other",)
+    assert found.stale == ("orchard-case: git branch -d other", "blind: extra tag")
     assert found.total(Group.HARD).equivalent == 1
 
 
