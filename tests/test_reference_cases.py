@@ -1,7 +1,7 @@
 """Every shipped case can tell: its accepted commands pass, its near misses fail, and so does doing nothing.
 
-With the slow tests, each command of an evaluation case runs a second time, in another directory (and, where there are two,
-under another tier of the sandbox), and has to get the same verdict; and the training cases are proved as well.
+With the slow tests, each command of an evaluation case runs a second time, in another directory (and, where there are
+two, under another tier of the sandbox), and has to get the same verdict; and the training cases are proved as well.
 """
 
 from __future__ import annotations
