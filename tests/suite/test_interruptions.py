@@ -11,6 +11,8 @@ from typing import Any
 
 import pytest
 
+pytestmark = pytest.mark.slow
+
 
 def _asked(server: Any) -> list[str]:
     return sorted(request.body["messages"][-1]["content"] for request in server.requests)
