@@ -103,7 +103,12 @@ def test_steps_are_committed_one_hour_apart(tmp_path: Path) -> None:
 
 
 def test_a_fresh_copy_is_as_clean_as_the_repository_was(tmp_path: Path) -> None:
-    image = build(SHIPPED["two-branches-dirty"])
+    image = build(
+        recipe(
+            "touch app.py members.py notes.py && git add . && git commit -qm 'Add three files'",
+            "echo edited > app.py; echo staged > members.py; git add members.py",
+        )
+    )
 
     # diff-files compares stat data first and refreshes nothing, so a forgotten entry would be listed here.
     assert git(image, tmp_path / "case", "diff-files", "--name-only") == "app.py"
