@@ -1,4 +1,4 @@
-"""Cases: what is asked, from which repository, and which commands fulfil it.
+"""Cases: what is asked, from which repository, and which commands fulfil it; or which grader objects score the answer.
 
 In: `evals/cases/*.yaml` and `fixtures/repositories/*.yaml`. Out: validated, frozen `Case` and `Recipe`
 objects, the JSON Schema that editors use, and a hash that names a set of cases. A mistake in a file raises
@@ -14,7 +14,19 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, StrictBool, StrictInt, field_validator, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    StrictBool,
+    StrictInt,
+    ValidationInfo,
+    ValidatorFunctionWrapHandler,
+    WrapValidator,
+    field_validator,
+    model_validator,
+)
+from pydantic_core import PydanticKnownError
 
 from distill.sources import Document, SourceError, read_yaml, validate
 
@@ -46,13 +58,62 @@ class Rules(_Strict):
     avoids: tuple[str, ...] = Field(default=(), description="Subcommands or options that must not appear.")
 
 
+class ChatMessage(_Strict):
+    """One message of a conversation, sent as it is."""
+
+    role: Literal["system", "user", "assistant"]
+    content: str
+
+
+def _or_graders(value: Any, handler: ValidatorFunctionWrapHandler, info: ValidationInfo) -> Any:
+    """A field that every case has to have, but one that is scored by its `graders` alone."""
+    if value not in (None, "", ()):
+        return handler(value)
+    if info.field_name == "repository":
+        needed = "graders" in info.data and not info.data["graders"]
+    else:
+        needed = info.data.get("repository") != ""
+    if needed:
+        raise PydanticKnownError("missing")
+    return () if info.field_name == "accept" else ""
+
+
+def _absent() -> None:
+    """Stands where a file says nothing; the JSON Schema then shows no default."""
+
+
+def _two_forms(schema: dict[str, Any]) -> None:
+    """In the JSON Schema: a case on a repository, or one that its grader objects score."""
+    schema["anyOf"] = [
+        {"required": ["repository", "accept", "criteria"]},
+        {"required": ["graders"], "properties": {"graders": {"minItems": 1}, **dict.fromkeys(_ON_A_REPOSITORY, False)}},
+    ]
+
+
 class Case(_Strict):
-    """One request, and the reference commands that are its specification."""
+    """One request, and the reference commands that are its specification, or the grader objects in their place."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, json_schema_extra=_two_forms)
 
     id: Identifier = Field(description="Unique among all cases, and never changed once published.")
     request: str = Field(min_length=3, max_length=2000, description="What a person asks, in plain language.")
-    repository: Identifier = Field(description="The recipe it starts from, in fixtures/repositories/.")
-    accept: tuple[Command, ...] = Field(min_length=1, description="Each reaches an end state that fulfils the request.")
+    messages: tuple[ChatMessage, ...] = Field(
+        default=(), description="What is sent, word for word, in place of the system prompt and the request."
+    )
+    item: dict[str, Any] = Field(default={}, description="What `{{item.NAME}}` stands for in a grader object.")
+    graders: tuple[Text | dict[str, Any], ...] = Field(
+        default=(), description="Grader objects in OpenAI's shape, or JSON files with one, counted from this file."
+    )
+    repository: Annotated[Identifier, WrapValidator(_or_graders)] = Field(
+        default_factory=_absent,
+        validate_default=True,
+        description="The recipe it starts from, in fixtures/repositories/.",
+    )
+    accept: Annotated[tuple[Command, ...], Field(min_length=1), WrapValidator(_or_graders)] = Field(
+        default_factory=_absent,
+        validate_default=True,
+        description="Each reaches an end state that fulfils the request.",
+    )
     reject: tuple[Command, ...] = Field(
         default=(), description="Near misses, each of which has to fail: they prove that the case can tell."
     )
@@ -60,7 +121,11 @@ class Case(_Strict):
     compare: tuple[Extra, ...] = Field(
         default=(), description="State that is compared for this case and ignored otherwise."
     )
-    criteria: str = Field(min_length=10, description="One sentence that a judge can answer with yes or no.")
+    criteria: Annotated[str, Field(min_length=10), WrapValidator(_or_graders)] = Field(
+        default_factory=_absent,
+        validate_default=True,
+        description="One sentence that a judge can answer with yes or no.",
+    )
     rules: Rules | None = Field(default=None, description="By default derived from `accept`.")
     output: OutputFacts | None = Field(default=None, description="Makes the case a question.")
     tags: tuple[Identifier, ...] = ()
@@ -72,9 +137,15 @@ class Case(_Strict):
         return self.output is not None
 
     @property
+    def executed(self) -> bool:
+        """Whether an answer is run: there is a repository to run it in."""
+        return bool(self.repository)
+
+    @property
     def scenario(self) -> str:
         """Equal for cases that ask for the same thing in other words: they are not independent of each other."""
-        return hashlib.sha256("\0".join((self.repository, *sorted(self.accept))).encode()).hexdigest()[:12]
+        same = (self.repository, *sorted(self.accept)) if self.executed else (json.dumps(self.item or self.request),)
+        return hashlib.sha256("\0".join(same).encode()).hexdigest()[:12]
 
     @field_validator("request", "criteria")
     @classmethod
@@ -92,7 +163,13 @@ class Case(_Strict):
             commands = getattr(self, name)
             if len(set(commands)) != len(commands):
                 raise ValueError(f"{name} holds the same command twice")
+        out_of_place = [name for name in _ON_A_REPOSITORY if getattr(self, name)]
+        if out_of_place and not self.executed:
+            raise ValueError(f"{out_of_place[0]} needs a repository; this case has none, and is scored by its graders")
         return self
+
+
+_ON_A_REPOSITORY = ("repository", "accept", "reject", "free", "compare", "criteria", "rules", "output")
 
 
 class CaseFile(_Strict):
@@ -134,17 +211,21 @@ def load_cases(paths: Iterable[Path], recipes: Mapping[str, Recipe] | None = Non
                     document.problem(location, f"case {case.id!r}: this id is already used in {origin[case.id]}")
                 )
             origin.setdefault(case.id, f"{file}:{document.line(location)}")
-            if recipes is not None and case.repository not in recipes:
+            if recipes is not None and case.executed and case.repository not in recipes:
                 problems.append(_unknown_recipe(document, index, case, recipes))
-            cases.append(case.model_copy(update={"category": parsed.category}))
+            graders = _grader_objects(document, index, case, problems)
+            cases.append(case.model_copy(update={"category": parsed.category, "graders": graders}))
     if problems:
         raise SourceError(problems)
     return tuple(cases)
 
 
 def load_recipes(folder: Path) -> dict[str, Recipe]:
-    """Read every recipe of a folder, by name. Raises `SourceError`."""
+    """Read every recipe of a folder, by name; none where there is no such folder, since cases that are not executed
+    need none. Raises `SourceError`."""
     recipes: dict[str, Recipe] = {}
+    if not folder.exists():
+        return recipes
     for file in _files([folder], "recipe"):
         document = read_yaml(file)
         recipe = validate(Recipe, document)
@@ -162,7 +243,7 @@ def case_set_hash(cases: Sequence[Case], recipes: Mapping[str, Recipe]) -> str:
     """SHA-256 over the cases and the recipes they use: two runs with equal hashes asked the same things."""
     used = sorted({case.repository for case in cases})
     content = {
-        "cases": [case.model_dump(mode="json") for case in sorted(cases, key=lambda case: case.id)],
+        "cases": [_content(case) for case in sorted(cases, key=lambda case: case.id)],
         "recipes": [recipes[name].model_dump(mode="json") for name in used if name in recipes],
     }
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
@@ -172,6 +253,28 @@ def schema(kind: Literal["cases", "recipe"]) -> dict[str, Any]:
     """The JSON Schema of a case file or a recipe file, for editors and for `distill schema`."""
     model = CaseFile if kind == "cases" else Recipe
     return {"$schema": "https://json-schema.org/draft/2020-12/schema", **model.model_json_schema()}
+
+
+def _content(case: Case) -> dict[str, Any]:
+    """A case's fields; those that came later than the first hashes only where they say something."""
+    without = {name for name in ("messages", "item", "graders") if not getattr(case, name)}
+    return case.model_dump(mode="json", exclude=without)
+
+
+def _grader_objects(document: Document, index: int, case: Case, problems: list[str]) -> tuple[dict[str, Any], ...]:
+    """A case's graders, read from their files where they have one. What is wrong is added to `problems`."""
+    objects: list[dict[str, Any]] = []
+    for place, grader in enumerate(case.graders):
+        try:
+            found = grader if isinstance(grader, dict) else json.loads((document.path.parent / grader).read_bytes())
+            if not isinstance(found, dict):
+                raise ValueError('it has to hold one object, such as {"type": "string_check", …}')
+            objects.append(found)
+        except (OSError, ValueError, RecursionError) as error:
+            why = error.strerror if isinstance(error, OSError) else error
+            problem = f"case {case.id!r}: the grader {grader!r} cannot be read: {why}"
+            problems.append(document.problem(("cases", index, "graders", place), problem))
+    return tuple(objects)
 
 
 def _files(paths: Iterable[Path], what: str) -> list[Path]:
@@ -187,7 +290,7 @@ def _files(paths: Iterable[Path], what: str) -> list[Path]:
 
 def _unknown_recipe(document: Document, index: int, case: Case, recipes: Mapping[str, Recipe]) -> str:
     close = get_close_matches(case.repository, recipes, n=3, cutoff=0)
+    known = f"known ones include {', '.join(close)}" if close else "the experiment's folder of `repositories` has none"
     return document.problem(
-        ("cases", index, "repository"),
-        f"case {case.id!r}: there is no recipe {case.repository!r}; known ones include {', '.join(close)}",
+        ("cases", index, "repository"), f"case {case.id!r}: there is no recipe {case.repository!r}; {known}"
     )

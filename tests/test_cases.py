@@ -277,6 +277,85 @@ def test_the_json_schema_refuses_what_the_loader_refuses(tmp_path: Path, lines: 
     assert list(jsonschema.Draft202012Validator(schema("cases")).iter_errors(yaml.safe_load(text)))
 
 
+GRADED = """\
+category: capitals
+cases:
+  - id: capital-of-france
+    request: What is the capital of France?
+    messages:
+      - {role: user, content: "What is the capital of France? "}
+    item: {capital: Paris}
+    graders:
+      - type: string_check
+        name: capital
+      - short.json
+"""
+
+
+def test_a_case_without_a_repository_has_graders_instead(tmp_path: Path) -> None:
+    write(tmp_path, '{"type": "python", "name": "short"}', "short.json")
+
+    (case,) = load_cases([write(tmp_path, GRADED)], {})
+
+    assert not case.executed
+    assert (case.repository, case.accept, case.criteria) == ("", (), "")
+    assert case.item == {"capital": "Paris"}
+    assert [grader["name"] for grader in case.graders if isinstance(grader, dict)] == ["capital", "short"]
+    assert [(each.role, each.content) for each in case.messages] == [("user", "What is the capital of France? ")]
+    assert Case(**case.model_dump()) == case
+    jsonschema.Draft202012Validator(schema("cases")).validate(yaml.safe_load(GRADED))
+
+
+def test_a_case_on_a_repository_may_have_graders_besides(tmp_path: Path) -> None:
+    (case,) = load_cases([write(tmp_path, case_with("graders: [{type: string_check, name: a}]\nitem: {a: 1}\n"))])
+
+    assert case.executed
+    assert case.graders == ({"type": "string_check", "name": "a"},)
+
+
+@pytest.mark.parametrize(
+    ("text", "line", "words"),
+    [
+        (GRADED.replace("- short.json", "- none.json"), 11, "'none.json' cannot be read: No such file or directory"),
+        (GRADED.replace("- short.json", "- list.json"), 11, "'list.json' cannot be read: it has to hold one object"),
+        (GRADED.replace("- short.json", "- text.json"), 11, "'text.json' cannot be read: Expecting value"),
+        (GRADED.replace("- short.json", "- 12"), 11, "graders.1"),
+        (GRADED.replace("      - short.json\n", "    criteria: It says Paris.\n"), 3, "criteria needs a repository"),
+        (GRADED.replace("      - short.json\n", "    accept: [git status]\n"), 3, "accept needs a repository"),
+        (GRADED.replace("      - short.json\n", "    repository: two-branches\n"), 3, "accept: this field is required"),
+        (GRADED[: GRADED.index("    graders")], 3, "repository: this field is required"),
+        (GRADED[: GRADED.index("    graders")] + "    graders: []\n", 3, "repository: this field is required"),
+    ],
+)
+def test_a_mistake_in_a_case_without_a_repository_is_named(tmp_path: Path, text: str, line: int, words: str) -> None:
+    write(tmp_path, "{}", "short.json")
+    write(tmp_path, "[]", "list.json")
+    write(tmp_path, "text", "text.json")
+    path = write(tmp_path, text)
+
+    message = refusal(path)
+
+    assert any(
+        row.startswith(f"{path}:{line}: case 'capital-of-france': ") and words in row for row in message.split("\n")
+    )
+
+
+def test_a_change_in_a_grader_file_is_a_change_of_the_cases(tmp_path: Path) -> None:
+    path = write(tmp_path, GRADED)
+    write(tmp_path, '{"name": "short", "limit": 1}', "short.json")
+    first = load_cases([path])
+    write(tmp_path, '{"name": "short", "limit": 2}', "short.json")
+    second = load_cases([path])
+
+    assert case_set_hash(first, {}) != case_set_hash(second, {})
+    assert first[0].scenario == second[0].scenario
+
+
+def test_a_folder_of_recipes_that_is_not_there_has_none(tmp_path: Path) -> None:
+    assert load_recipes(tmp_path / "none") == {}
+    assert "the experiment's folder of `repositories` has none" in refusal(write(tmp_path, GOOD), {})
+
+
 def test_shipped_files_are_called_as_their_category() -> None:
     assert len(CASE_FILES) >= 20
     for path in CASE_FILES:
