@@ -45,6 +45,9 @@ class Config(BaseModel):
     repositories: Path = Path("fixtures/repositories")
     prices: Path = Path("fixtures/prices.yaml")
     store: Path = Field(default=Path(".distill/completions.sqlite"), description="Every answer, kept.")
+    platform: Path = Field(
+        default=Path(".distill/platform"), description="The local platform's data: what it stores, files, jobs, models."
+    )
     runs: Path = Field(default=Path("reports/runs"), description="Where a run's folder is made.")
     models: dict[str, LocalModel] = Field(default={}, description="Local GGUF models, by the name to call them.")
     thresholds: dict[str, dict[str, Share]] = Field(
@@ -83,9 +86,8 @@ def load_config(path: Path) -> Config:
 
 def anchored(config: Config, folder: Path) -> Config:
     """The same experiment with every path absolute, relative ones counted from `folder`."""
-    single = {
-        name: folder / getattr(config, name) for name in ("system_prompt", "repositories", "prices", "store", "runs")
-    }
+    names = ("system_prompt", "repositories", "prices", "store", "platform", "runs")
+    single = {name: folder / getattr(config, name) for name in names}
     models = {
         name: model.model_copy(
             update={

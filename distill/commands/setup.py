@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from enum import StrEnum
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -57,6 +58,10 @@ def serve(
     ] = None,
     host: Annotated[str, typer.Option(help="Where to listen; anything but loopback needs an API key.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(help="Which port; 0 takes a free one.")] = 8000,
+    data: Annotated[
+        Path | None,
+        typer.Option(help="Where everything is kept; default: `platform` of distill.yaml.", show_default=False),
+    ] = None,
     experiment: Experiment = EXPERIMENT,
 ) -> None:
     """Serve local models with OpenAI's API, until Ctrl-C.
@@ -66,15 +71,17 @@ def serve(
     """
     import os
 
+    from distill.config import Config
     from distill.models.completion import ModelError
     from distill.models.registry import EMBEDDED
     from distill.server.serve import serve as run_server
 
-    settings = settings_of(experiment) if experiment.exists() else None
-    local = settings.models if settings else {}
+    settings = settings_of(experiment) if experiment.exists() else Config()
+    local = settings.models
+    folder = (data or settings.platform).absolute()
     names = models or [EMBEDDED, *(name for name in local if name != EMBEDDED)]
     try:
-        code = run_server(names, local, host=host, port=port, api_key=os.environ.get("DISTILL_API_KEY"))
+        code = run_server(names, local, host=host, port=port, api_key=os.environ.get("DISTILL_API_KEY"), data=folder)
     except (ModelError, ValueError) as error:
         fail(str(error))
     raise typer.Exit(code)

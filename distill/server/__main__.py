@@ -19,8 +19,9 @@ from typing import Any
 
 import uvicorn
 
-from distill.server.app import create_app
+from distill.server.app import create_app, open_platform
 from distill.server.catalog import Catalog
+from distill.server.database import DataFolderError
 from distill.server.engine import LlamaEngine
 from distill.server.errors import ApiError
 from distill.server.settings import ServerSettings
@@ -48,7 +49,7 @@ class _Server(uvicorn.Server):
             self._preloading = asyncio.create_task(self._preload())
 
     async def _preload(self) -> None:
-        for name in self._catalog.names if self._settings.preload else ():
+        for name in self._settings.models if self._settings.preload else ():
             self._say({"event": "loading", "model": name})
             try:
                 await self._catalog.engine(name)
@@ -70,14 +71,13 @@ def main() -> int:
         say({"event": "failed", "message": f"It cannot listen on {address}: {error.strerror or error}."})
         return 1
     catalog = Catalog(settings.models, lambda files: LlamaEngine(files, settings.engine))
-    app = create_app(
-        catalog,
-        api_key=settings.api_key,
-        largest_body=settings.largest_body,
-        expected=catalog.names if settings.preload else (),
-    )
+    try:
+        platform = open_platform(settings, catalog)
+    except DataFolderError as error:
+        say({"event": "failed", "message": str(error)})
+        return 1
     config = uvicorn.Config(
-        app,
+        create_app(platform),
         log_level="warning",
         access_log=False,
         server_header=False,

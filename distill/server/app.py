@@ -1,66 +1,76 @@
 """The local platform's HTTP face: which path leads where.
 
-In: a `Catalog` of engines. Out: an ASGI application that speaks OpenAI's protocol: its paths, objects and errors.
+In: a `Platform`. Out: an ASGI application that speaks OpenAI's protocol: its paths, objects and errors.
+
+Each resource is a module of its own, listed in `RESOURCES`. It has `ROUTES`; `SCHEMA` if it keeps something, which is
+SQL that creates its tables where they do not exist yet; and, if it works by itself, the coroutines `start(platform)`
+and `stop(platform)`, which are called when the server starts and before it ends.
 """
 
 from __future__ import annotations
 
 import contextlib
 from collections.abc import AsyncIterator, Sequence
+from types import ModuleType
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
-from starlette.routing import Route
+from starlette.routing import BaseRoute, Route
 
-from distill.server import access, completions
+from distill.server import access, completions, files_api, models, stored_completions
 from distill.server.catalog import Catalog
 from distill.server.errors import ApiError, on_api_error, on_http_error, on_unexpected
+from distill.server.platform import Platform, platform_of
+from distill.server.settings import ServerSettings
+
+RESOURCES: Sequence[ModuleType] = (
+    models,
+    completions,
+    stored_completions,
+    files_api,
+)
+"""Started in this order and stopped in the other."""
 
 
-def create_app(
-    catalog: Catalog,
-    *,
-    api_key: str | None = None,
-    largest_body: int = 4 * 1024 * 1024,
-    expected: Sequence[str] = (),
-) -> Starlette:
-    """The application. It is ready when the `expected` models are loaded, and closes the catalog when it ends."""
+def open_platform(settings: ServerSettings, catalog: Catalog) -> Platform:
+    """A platform with the tables of every resource. Raises `DataFolderError`."""
+    schema = [resource.SCHEMA for resource in RESOURCES if hasattr(resource, "SCHEMA")]
+    return Platform.open(settings, catalog, schema)
+
+
+def create_app(platform: Platform) -> Starlette:
+    """The application. When it ends it stops the resources, and closes the catalog and the platform."""
 
     @contextlib.asynccontextmanager
     async def lifespan(_app: Starlette) -> AsyncIterator[None]:
-        yield
-        await catalog.close()
+        async with contextlib.AsyncExitStack() as stack:
+            stack.callback(platform.close)
+            stack.push_async_callback(platform.catalog.close)
+            for resource in RESOURCES:
+                if hasattr(resource, "start"):
+                    await resource.start(platform)
+                if hasattr(resource, "stop"):
+                    stack.push_async_callback(resource.stop, platform)
+            yield
 
+    routes: list[BaseRoute] = [Route(access.PUBLIC, _health)]
+    for resource in RESOURCES:
+        routes += resource.ROUTES
     app = Starlette(
-        routes=[
-            Route(access.PUBLIC, _health),
-            Route("/v1/models", _list_models),
-            Route("/v1/models/{model:path}", _retrieve_model),
-            Route("/v1/chat/completions", completions.create, methods=["POST"]),
-        ],
-        middleware=[Middleware(access.Gate, api_key=api_key)],
+        routes=routes,
+        middleware=[Middleware(access.Gate, api_key=platform.settings.api_key)],
         exception_handlers={ApiError: on_api_error, HTTPException: on_http_error, Exception: on_unexpected},
         lifespan=lifespan,
     )
-    app.state.catalog = catalog
-    app.state.largest_body = largest_body
-    app.state.expected = tuple(expected)
+    app.state.platform = platform
     return app
 
 
 async def _health(request: Request) -> Response:
-    catalog: Catalog = request.app.state.catalog
-    ready = all(catalog.is_loaded(name) for name in request.app.state.expected)
+    platform = platform_of(request)
+    expected = platform.settings.models if platform.settings.preload else ()
+    ready = all(platform.catalog.is_loaded(name) for name in expected)
     return JSONResponse({"status": "ready" if ready else "loading"}, status_code=200 if ready else 503)
-
-
-async def _list_models(request: Request) -> Response:
-    catalog: Catalog = request.app.state.catalog
-    return JSONResponse({"object": "list", "data": [catalog.describe(name) for name in catalog.names]})
-
-
-async def _retrieve_model(request: Request) -> Response:
-    return JSONResponse(request.app.state.catalog.describe(request.path_params["model"]))

@@ -14,12 +14,14 @@ from typing import Any, TypeVar
 
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response, StreamingResponse
+from starlette.routing import Route
 
 from distill.server import chat_request
 from distill.server.body import read_json
 from distill.server.chat_response import Answer, Envelope
 from distill.server.errors import ApiError, from_engine
 from distill.server.generation import Engine, EngineError, Finished, Generation, Piece
+from distill.server.platform import Platform, platform_of
 
 Result = TypeVar("Result")
 Events = AsyncGenerator[tuple[int, Piece | Finished], None]
@@ -28,8 +30,9 @@ Events = AsyncGenerator[tuple[int, Piece | Finished], None]
 
 async def create(request: Request) -> Response:
     """The endpoint. Raises `ApiError`."""
-    asked = chat_request.parse(await read_json(request, largest=request.app.state.largest_body))
-    engine = await request.app.state.catalog.engine(asked.model)
+    platform = platform_of(request)
+    asked = chat_request.parse(await read_json(request))
+    engine = await platform.catalog.engine(asked.model)
     envelope = Envelope(asked.model, engine.fingerprint, asked.logprobs)
     events = _all_choices(engine, asked.generations())
     try:
@@ -45,6 +48,20 @@ async def create(request: Request) -> Response:
     with_usage = asked.stream_options is not None and asked.stream_options.include_usage
     stream = _server_sent(envelope, first, events, asked.n, with_usage)
     return StreamingResponse(stream, media_type="text/event-stream", headers={"cache-control": "no-cache"})
+
+
+async def complete(platform: Platform, body: dict[str, Any]) -> dict[str, Any]:
+    """What the endpoint answers to `body`, for those who are in this process already. Raises `ApiError`."""
+    asked = chat_request.parse(body)
+    if asked.stream:
+        raise ApiError(400, "A streamed answer cannot be had here.", param="stream", code="unsupported_value")
+    engine = await platform.catalog.engine(asked.model)
+    envelope = Envelope(asked.model, engine.fingerprint, asked.logprobs)
+    try:
+        answers = await _collect(_all_choices(engine, asked.generations()), asked.n)
+    except EngineError as error:
+        raise from_engine(error) from None
+    return envelope.completion(answers)
 
 
 async def _all_choices(engine: Engine, generations: list[Generation]) -> Events:
@@ -130,3 +147,6 @@ async def _server_sent(
 
 def _data(content: dict[str, Any]) -> str:
     return f"data: {json.dumps(content, ensure_ascii=False, separators=(',', ':'))}\n\n"
+
+
+ROUTES = [Route("/v1/chat/completions", create, methods=["POST"])]

@@ -67,16 +67,21 @@ class LocalServer:
         needs_key: bool = True,
         preload: bool = True,
         engine: EngineSettings | None = None,
+        data: Path | None = None,
         start_within: float = 120.0,
         report: Callable[[str], None] | None = None,
     ) -> None:
-        """`needs_key` without `api_key` makes up a random one. `start_within`: seconds. `report` is told each step."""
+        """`needs_key` without `api_key` makes up a random one. `start_within`: seconds. `report` is told each step.
+
+        `data`: the folder for what the server keeps; by default a temporary one that goes with it.
+        """
         self._names = tuple(dict.fromkeys(names))
         self._models = dict(models or {})
         self._host, self._port = host, port
         self.api_key = api_key or (secrets.token_urlsafe(32) if needs_key else None)
         self._preload = preload
         self._engine = engine or EngineSettings()
+        self._data = data
         self._start_within = start_within
         self._report = report or (lambda _message: None)
         self._process: subprocess.Popen[bytes] | None = None
@@ -114,6 +119,7 @@ class LocalServer:
             api_key=self.api_key,
             preload=self._preload,
             engine=self._engine,
+            data=self._data,
         )
         # A file without a name, so that nothing is left of it however this process ends.
         self._log = tempfile.TemporaryFile()  # noqa: SIM115 - stop() closes it

@@ -5,6 +5,7 @@ from __future__ import annotations
 import signal
 import threading
 from collections.abc import Iterable, Mapping
+from pathlib import Path
 from types import FrameType
 
 from rich.console import Console
@@ -24,17 +25,19 @@ def serve(
     port: int = 8000,
     api_key: str | None = None,
     engine: EngineSettings | None = None,
+    data: Path | None = None,
     console: Console | None = None,
 ) -> int:
     """Serve local models until SIGINT or SIGTERM, then 0; 1 when the server ends by itself.
 
-    Each model is loaded when it is first asked. Raises `WeightsError`, `LocalServerError`, and `ValueError` for an
-    address that other machines reach without an `api_key`.
+    Each model is loaded when it is first asked. `data`: the folder for everything that is kept; without it nothing is.
+    Raises `WeightsError`, `LocalServerError`, and `ValueError` for an address that other machines reach without an
+    `api_key`.
     """
     console = console or Console(stderr=True)
     names = tuple(names)
     server = LocalServer(
-        names, models, host=host, port=port, api_key=api_key, needs_key=False, preload=False, engine=engine
+        names, models, host=host, port=port, api_key=api_key, needs_key=False, preload=False, engine=engine, data=data
     )
     asked_to_stop = threading.Event()
 

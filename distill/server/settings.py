@@ -55,6 +55,10 @@ class ServerSettings(BaseModel):
     """Load every model before saying ready; otherwise each is loaded when it is first asked."""
     largest_body: int = Field(default=4 * 1024 * 1024, ge=1)
     """Bytes that a request body may have."""
+    data: Path | None = None
+    """The folder for everything that is kept; None: a temporary one that goes with the server."""
+    largest_upload: int = Field(default=512 * 1024 * 1024, ge=1)
+    """Bytes that an uploaded file may have."""
     engine: EngineSettings = Field(default_factory=EngineSettings)
 
     @model_validator(mode="after")

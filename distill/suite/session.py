@@ -145,7 +145,8 @@ class Session:
     ) -> tuple[str, str | None] | None:
         if not names:
             return ("http://127.0.0.1:1/v1", None)  # every local answer is stored: this address is never asked
-        server = LocalServer(names, self._settings.models, report=lambda line: _say(stream, line))
+        settings = self._settings
+        server = LocalServer(names, settings.models, data=settings.platform, report=lambda line: _say(stream, line))
         stack.enter_context(server)
         return (server.base_url, server.api_key)
 

@@ -8,16 +8,17 @@ import threading
 import time
 from collections.abc import AsyncGenerator, Callable, Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import httpx2
 import openai
 import pytest
 import uvicorn
 
-from distill.server.app import create_app
+from distill.server.app import create_app, open_platform
 from distill.server.catalog import Catalog
 from distill.server.generation import Finished, Generation, Piece
-from distill.server.settings import ModelFiles
+from distill.server.settings import ModelFiles, ServerSettings
 
 Event = Piece | Finished | Exception | threading.Event
 """What a stub engine does next; a `threading.Event` is waited for."""
@@ -65,15 +66,15 @@ class StubEngine:
 
 
 class Platform:
-    """A running server: where it is, and the engine behind it."""
+    """A running server: where it is, the engine behind it, and what it holds. `settings`: any of `ServerSettings`."""
 
-    def __init__(self, engine: StubEngine, api_key: str | None, largest_body: int) -> None:
+    def __init__(self, engine: StubEngine, **settings: Any) -> None:
         self.engine = engine
-        self.catalog = Catalog(
-            {"small": ModelFiles(gguf=Path("small.gguf")), "other": ModelFiles(gguf=Path("other.gguf"))},
-            lambda _files: engine,
-        )
-        app = create_app(self.catalog, api_key=api_key, largest_body=largest_body)
+        models = {"small": ModelFiles(gguf=Path("small.gguf")), "other": ModelFiles(gguf=Path("other.gguf"))}
+        self.settings = ServerSettings(models=models, preload=False, **settings)
+        self.catalog = Catalog(models, lambda _files: engine)
+        self.inside = open_platform(self.settings, self.catalog)
+        app = create_app(self.inside)
         config = uvicorn.Config(app, port=0, log_level="critical", ws="none", timeout_graceful_shutdown=1)
         self._server = uvicorn.Server(config)
         self._thread = threading.Thread(target=self._server.run)
@@ -81,7 +82,8 @@ class Platform:
         until(lambda: self._server.started or not self._thread.is_alive())
         port = self._server.servers[0].sockets[0].getsockname()[1]
         self.url = f"http://127.0.0.1:{port}"
-        self.client = openai.OpenAI(base_url=f"{self.url}/v1", api_key=api_key or "none", max_retries=0, timeout=20)
+        key = self.settings.api_key or "none"
+        self.client = openai.OpenAI(base_url=f"{self.url}/v1", api_key=key, max_retries=0, timeout=20)
         self.http = httpx2.Client(base_url=self.url, timeout=20)
 
     def stop(self) -> None:
@@ -124,10 +126,10 @@ def start() -> Iterator[Start]:
         answer: Callable[[Generation], Sequence[Event]] | Sequence[Event] = (),
         *,
         api_key: str | None = "a-key",
-        largest_body: int = 4 * 1024 * 1024,
+        **settings: Any,
     ) -> Platform:
         fixed = answer if callable(answer) else (lambda _generation: answer)
-        platform = Platform(StubEngine(fixed), api_key, largest_body)
+        platform = Platform(StubEngine(fixed), api_key=api_key, **settings)
         running.append(platform)
         return platform
 

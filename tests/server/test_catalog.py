@@ -9,11 +9,11 @@ from pathlib import Path
 import pytest
 from starlette.testclient import TestClient
 
-from distill.server.app import create_app
+from distill.server.app import create_app, open_platform
 from distill.server.catalog import Catalog
 from distill.server.errors import ApiError
 from distill.server.generation import EngineError
-from distill.server.settings import ModelFiles
+from distill.server.settings import ModelFiles, ServerSettings
 
 from .conftest import StubEngine
 
@@ -75,7 +75,8 @@ def test_closing_closes_every_engine() -> None:
 
 def test_health_says_loading_until_the_expected_models_are_there() -> None:
     catalog = Catalog({"small": SMALL, "tuned": TUNED}, Loader())
-    with TestClient(create_app(catalog, api_key="a-key", expected=["small"])) as client:
+    settings = ServerSettings(models={"small": SMALL}, api_key="a-key")
+    with TestClient(create_app(open_platform(settings, catalog))) as client:
         before = client.get("/health")
         assert client.portal is not None
         client.portal.call(catalog.engine, "small")
