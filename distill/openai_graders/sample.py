@@ -1,0 +1,34 @@
+"""The `sample` namespace: what a template and a Python grader can say about a model's answer.
+
+In: the answer's text and, when there is one, the chat completion that it came in. Out: plain JSON values.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+from collections.abc import Mapping
+from typing import Any, NoReturn
+
+
+def sample_of(text: str, completion: Mapping[str, Any] | None = None) -> dict[str, Any]:
+    """`output_text`; `output_json` when the text is JSON; with a completion also `choices`, `model`, `output_tools`
+    (the tool calls of its first choice, or none) and, if it was spoken, `output_audio`."""
+    sample: dict[str, Any] = {"output_text": text}
+    with contextlib.suppress(ValueError, RecursionError):
+        sample["output_json"] = json.loads(text, parse_constant=_no_constant)
+    if completion is not None:
+        choices = completion.get("choices") or []
+        message = (choices[0].get("message") or {}) if choices else {}
+        sample |= {
+            "choices": choices,
+            "model": completion.get("model"),
+            "output_tools": message.get("tool_calls") or [],
+        }
+        if message.get("audio"):
+            sample["output_audio"] = message["audio"]
+    return sample
+
+
+def _no_constant(name: str) -> NoReturn:
+    raise ValueError(f"{name} is not JSON")
