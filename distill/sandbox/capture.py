@@ -25,6 +25,10 @@ LONGEST_PATH = 3500
 """Bytes of a directory's path up to which every file in it can still be opened by its whole name."""
 
 
+LONGEST_NAMES = 4 * 1024 * 1024
+"""Characters of all paths together; a path is sent as JSON, where a character can take twelve."""
+
+
 class TreeTooLarge(Exception):
     """The tree holds more than the limits allow. The message is a sentence."""
 
@@ -56,7 +60,7 @@ def capture_tree(root: str, *, limits: Limits, known: Mapping[str, Entry] | None
     changed: dict[str, Entry] = {}
     leaves: list[str] = []
     folders: list[str] = []
-    count = total = found = 0
+    count = total = found = names = 0
     pending = [(root, 0o700)]
     while pending:
         folder, permissions = pending.pop()
@@ -72,6 +76,9 @@ def capture_tree(root: str, *, limits: Limits, known: Mapping[str, Entry] | None
                 mode = status.st_mode & 0o7777
                 kind = status.st_mode & _KIND
                 name = path[cut:]
+                names += len(name)
+                if names > LONGEST_NAMES:
+                    raise TreeTooLarge(f"it left paths of more than {LONGEST_NAMES} characters in all")
                 old = before.get(name)
                 if old is not None:
                     found += 1
@@ -93,6 +100,9 @@ def capture_tree(root: str, *, limits: Limits, known: Mapping[str, Entry] | None
                         changed[name] = Entry(Kind.FILE, mode, _named(data, real))
                 elif kind == stat.S_IFLNK:
                     target = os.fsencode(os.readlink(path))
+                    total += len(target)
+                    if total > limits.file_bytes:
+                        raise TreeTooLarge(f"it left more than {limits.file_bytes} bytes")
                     if old is None or old.data != target or old.kind is not Kind.SYMLINK:
                         changed[name] = Entry(Kind.SYMLINK, 0o777, _named(target, real))
                 elif old is None or old.mode != mode or old.kind is not Kind.OTHER:

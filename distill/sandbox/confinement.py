@@ -84,11 +84,11 @@ class Confinement:
     """End every process of the case. Does nothing when there is none."""
 
 
-def become_user(settings: Settings) -> bool:
-    """Leave root behind for a user that owns nothing. Returns whether nobody else runs as that user."""
+def become_user(settings: Settings) -> None:
+    """Leave root behind for a user that owns nothing."""
     os.umask(0)
     if settings.user is None or os.getuid() != 0:
-        return False
+        return
     for user in (settings.user, settings.spare_user):
         if user is None:
             continue
@@ -100,7 +100,7 @@ def become_user(settings: Settings) -> bool:
             os.setresuid(user, user, user)
         except OSError:
             continue
-        return user == settings.user
+        return
     raise ConfinementError(f"could not become user {settings.user} or {settings.spare_user}")
 
 
@@ -127,7 +127,7 @@ def lock_in(settings: Settings) -> int | None:
     return ruleset
 
 
-def enter_worker(settings: Settings, ruleset: int | None, *, dedicated: bool) -> Confinement:
+def enter_worker(settings: Settings, ruleset: int | None) -> Confinement:
     """The worker's own layer inside `lock_in`, and what its cases need."""
     kernel.process_control(kernel.PR_SET_CHILD_SUBREAPER, 1)
     if not settings.confined:
@@ -145,7 +145,8 @@ def enter_worker(settings: Settings, ruleset: int | None, *, dedicated: bool) ->
     if abi:
         own = [(path, landlock.WRITE) for path in (settings.root, settings.scratch)]
         case = landlock.make_ruleset(abi, [*_machine(), *own])
-    return Confinement(case, settings.scoped and not dedicated, killer(settings))
+    # Also for a user of its own: who may write a file of everybody's may set its times to now.
+    return Confinement(case, settings.scoped, killer(settings))
 
 
 def killer(settings: Settings) -> Callable[[], None]:

@@ -248,7 +248,7 @@ def _become_case(
 
 def _limit(limits: Limits, tasks: int) -> None:
     for kind, value in (
-        (resource.RLIMIT_CORE, 0),
+        (resource.RLIMIT_CORE, 1),  # 0 would still start a program that takes core dumps, outside; 1 does not
         (resource.RLIMIT_FSIZE, limits.file_bytes),
         (resource.RLIMIT_NPROC, tasks + limits.processes),
         (resource.RLIMIT_NOFILE, _OPEN_FILES),

@@ -36,7 +36,14 @@ _IOCTLS = (0x5412, 0x541C, 0x40086602, 0x40046602, 0x401C5820)
 
 # name: x86_64, aarch64 (-1: the architecture has no such call)
 _FORBIDDEN: dict[int, dict[str, tuple[int, int]]] = {
-    errno.EACCES: {"socket": (41, 198)},
+    errno.EACCES: {
+        "socket": (41, 198),
+        "connect": (42, 203),  # a socket can also come from socketpair
+        "bind": (49, 200),
+        "listen": (50, 201),
+        "accept": (43, 202),
+        "accept4": (288, 242),
+    },
     errno.ENOSYS: {
         "clone3": (435, 435),  # its flags are behind a pointer; libc falls back to clone
         "memfd_create": (319, 279),
@@ -45,6 +52,9 @@ _FORBIDDEN: dict[int, dict[str, tuple[int, int]]] = {
         "io_uring_enter": (426, 426),
         "io_uring_register": (427, 427),
         "userfaultfd": (323, 282),
+        "inotify_init": (253, -1),  # tells the names of files that come and go outside, which Landlock does not cover
+        "inotify_init1": (294, 26),
+        "inotify_add_watch": (254, 27),
     },
     errno.EOPNOTSUPP: {
         "setxattr": (188, 5),
@@ -134,7 +144,10 @@ _FORBIDDEN: dict[int, dict[str, tuple[int, int]]] = {
         "vhangup": (153, 58),
     },
 }
-_CLONE, _PRLIMIT, _IOCTL = (56, 220), (302, 261), (16, 29)
+_CLONE, _PRLIMIT, _IOCTL, _SOCKETPAIR = (56, 220), (302, 261), (16, 29), (53, 199)
+_UNIX = 1
+_STREAMS = (0x1, 0x801, 0x80001, 0x80801)
+"""SOCK_STREAM, with SOCK_NONBLOCK and SOCK_CLOEXEC. A pair of datagram sockets can send to any other by its path."""
 
 BROKERED: dict[str, tuple[int, int]] = {
     "chmod": (90, -1),
@@ -193,14 +206,18 @@ def _escape_filter(machine: str) -> list[bytes]:
         for numbers in calls.values():
             if numbers[column] >= 0:
                 program += [_jump(0x15, numbers[column], 0, 1), _return(_ERRNO | reason)]
-    # Each of these looks at one argument (low word: all three are 32 bits wide) and ends the program.
+    # Each of these looks at arguments (low words: all are 32 bits wide) and ends the program.
     flags = [_argument(0), _jump(0x45, _NAMESPACES, 0, 1), _return(_ERRNO | errno.EPERM), _return(_ALLOW)]
     other = [_argument(0), _jump(0x15, 0, 1, 0), _return(_ERRNO | errno.EPERM), _return(_ALLOW)]
     device = [_argument(1)]
     for request in _IOCTLS:
         device += [_jump(0x15, request, 0, 1), _return(_ERRNO | errno.EPERM)]
     device += [_return(_ALLOW)]
-    for numbers, block in ((_CLONE, flags), (_PRLIMIT, other), (_IOCTL, device)):
+    pair = [_argument(0), _jump(0x15, _UNIX, 1, 0), _return(_ERRNO | errno.EACCES), _argument(1)]
+    for kind in _STREAMS:
+        pair += [_jump(0x15, kind, 0, 1), _return(_ALLOW)]
+    pair += [_return(_ERRNO | errno.EACCES)]
+    for numbers, block in ((_CLONE, flags), (_PRLIMIT, other), (_IOCTL, device), (_SOCKETPAIR, pair)):
         program += [_jump(0x15, numbers[column], 0, len(block)), *block]
     return [*program, _return(_ALLOW)]
 

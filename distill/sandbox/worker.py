@@ -77,7 +77,7 @@ def _end(_number: int, _frame: FrameType | None) -> NoReturn:
 
 def _confine(settings: Settings, channel: socket.socket) -> Confinement:
     """Lock in, and return in the process that is to be the worker."""
-    dedicated = become_user(settings)
+    become_user(settings)
     if settings.folder:
         for path in (settings.root, settings.scratch):
             os.mkdir(path, 0o755)  # noqa: PTH102
@@ -87,7 +87,7 @@ def _confine(settings: Settings, channel: socket.socket) -> Confinement:
         worker = os.fork()
         if worker != 0:
             _guard(worker, settings, channel)
-    confinement = enter_worker(settings, lock, dedicated=dedicated)
+    confinement = enter_worker(settings, lock)
     kernel.process_control(kernel.PR_SET_PDEATHSIG, signal.SIGKILL if settings.first else signal.SIGTERM)
     return confinement
 
@@ -129,7 +129,8 @@ class _Worker:
             environment=environment,
             private=settings.first,
         )
-        self._own_root = os.stat(settings.root).st_uid == os.getuid()  # noqa: PTH116
+        folders = (settings.root, settings.scratch)
+        self._own = [folder for folder in folders if os.stat(folder).st_uid == os.getuid()]  # noqa: PTH116
         self._plans: dict[str, Plan] = {}
 
     def serve(self) -> NoReturn:
@@ -158,8 +159,8 @@ class _Worker:
             tasks=header["tasks"],
             harness=self._channel.fileno(),
         )
-        if self._own_root:
-            os.chmod(self._place.root, 0o755)  # noqa: PTH101, S103 # whatever the case made of it
+        for folder in self._own:
+            os.chmod(folder, 0o755)  # noqa: PTH101, S103 # whatever the case made of it
         captured = None
         detail = "it wrote more than a case may hold"
         if not finished.too_large:

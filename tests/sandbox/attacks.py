@@ -124,6 +124,30 @@ ATTACKS = (
         "finished",
         lambda run: entry(run, "folder").data == b"/" and not any("folder/" in path for path in run.image.entries),
     ),
+    attack(
+        "long names",
+        "perl -e '$n = chr(255) x 250; for (1..13) { mkdir $n; chdir $n } "
+        "for (1..9000) { open F, q(>), chr(254) x 245 . $_ }'",
+        "overflowed",
+        lambda run: "characters in all" in run.detail,
+    ),
+    attack(
+        "long links",
+        "perl -e 'symlink q(x) x 4000, $_ for 1..9000'",
+        "overflowed",
+        lambda run: run.image is None,
+    ),
+    attack("no folder for temporary files", "chmod 500 $TMPDIR", "finished", printed(b"")),
+    attack(
+        "datagrams",
+        "perl -MSocket -e 'socketpair(A, B, AF_UNIX, SOCK_DGRAM, 0) or print 1; "
+        "socketpair(A, B, AF_UNIX, SOCK_STREAM, 0) and print 2'",
+        "finished",
+        printed(b"12"),
+    ),
+    attack(
+        "core dumps", "prlimit --core --raw --noheadings -o SOFT", "finished", lambda run: run.stdout.strip() == b"1"
+    ),
     attack("standard input", "cat; read -t 1 line; echo $?", "finished", printed(b"1\n")),
     attack("terminal", "(echo x > /dev/tty) 2>/dev/null || echo none", "finished", printed(b"none\n")),
     attack(
@@ -139,6 +163,7 @@ ATTACKS = (
         "permissions of others",
         "ln -s {outside} l; chmod 700 l {outside} $(dirname {outside}) 2>/dev/null; touch -c -d @5 {outside} l; "
         "cd / && chmod 700 .{outside}; perl -e 'utime 5, 5, @ARGV; chmod 0700, @ARGV; chown -1, -1, @ARGV' {outside}; "
+        "touch -c {outside}; perl -e 'utime undef, undef, @ARGV' {outside}; "
         "setfattr -n user.x -v 1 {outside}",
         "finished",
         lambda run: True,
@@ -200,8 +225,8 @@ def carry_out(pool: Any, one: Attack) -> str:
         return f"the outcome is {run.outcome.value} ({run.detail}); {run.stdout!r:.200} {run.stderr!r:.300}"
     if not one.holds(run):
         return f"exit {run.exit_code}, printed {run.stdout!r:.200}, {run.stderr!r:.300}"
-    again = pool.run(start, "cat kept; ls -A . ..")
-    if again.stdout != b"kept\n.:\nkept\n\n..:\nrepo\n":
+    again = pool.run(start, "cat kept; ls -A . ..; : > $TMPDIR/temporary")
+    if again.stderr or again.stdout != b"kept\n.:\nkept\n\n..:\nrepo\n":
         return f"the next case found {again.stdout!r:.200} {again.stderr!r:.200} {again.detail}"
     return ""
 
