@@ -51,7 +51,7 @@ def capture_tree(root: str, *, limits: Limits, known: Mapping[str, Entry] | None
     """Read everything below `root`, an absolute path without links.
 
     `known` are entries as they stood on the disk; an entry equal to them is left out. The real root is written as
-    `ROOT` in files and link targets. Raises `TreeTooLarge` past `limits.file_bytes` or `limits.paths`, and `OSError`
+    `ROOT` in files and link targets. Raises `TreeTooLarge` past `limits.capture_bytes` or `limits.paths`, and `OSError`
     for what cannot be read.
     """
     before = known if known is not None else {}
@@ -93,16 +93,16 @@ def capture_tree(root: str, *, limits: Limits, known: Mapping[str, Entry] | None
                 leaves.append(path)
                 if kind == stat.S_IFREG:
                     total += status.st_size
-                    if total > limits.file_bytes:
-                        raise TreeTooLarge(f"it left more than {limits.file_bytes} bytes")
+                    if total > limits.capture_bytes:
+                        raise TreeTooLarge(f"it left more than {limits.capture_bytes} bytes")
                     data = _read(path, status.st_size)
                     if old is None or old.data != data or old.mode != mode or old.kind is not Kind.FILE:
                         changed[name] = Entry(Kind.FILE, mode, _named(data, real))
                 elif kind == stat.S_IFLNK:
                     target = os.fsencode(os.readlink(path))
                     total += len(target)
-                    if total > limits.file_bytes:
-                        raise TreeTooLarge(f"it left more than {limits.file_bytes} bytes")
+                    if total > limits.capture_bytes:
+                        raise TreeTooLarge(f"it left more than {limits.capture_bytes} bytes")
                     if old is None or old.data != target or old.kind is not Kind.SYMLINK:
                         changed[name] = Entry(Kind.SYMLINK, 0o777, _named(target, real))
                 elif old is None or old.mode != mode or old.kind is not Kind.OTHER:

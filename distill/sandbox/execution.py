@@ -36,12 +36,19 @@ class Limits:
     output_bytes: int = 256 * 1024
     """Kept of stdout and of stderr, each; what comes after is counted and thrown away."""
     file_bytes: int = 32 * 1024 * 1024
-    """The largest file, and the most that the case may leave behind in all."""
+    """The largest file, and the most that the case may write in all."""
+    kept_bytes: int | None = None
+    """The most that the case may leave behind; by default all that it may write. What it leaves is read into memory."""
     paths: int = 20_000
     """The most paths that the case may leave behind."""
     processes: int = 128
     command_bytes: int = 64 * 1024
     """The longest command line."""
+
+    @property
+    def capture_bytes(self) -> int:
+        """The largest tree that is read back."""
+        return self.file_bytes if self.kept_bytes is None else min(self.file_bytes, self.kept_bytes)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -102,7 +102,7 @@ class Member:
             order = {"op": "run", "name": name, "command": command, "tasks": tasks}
             send_frame(self._channel, {**order, "limits": dataclasses.asdict(limits)})
             header, body = receive_frame(
-                self._channel, largest_body=limits.file_bytes + 4 * limits.output_bytes + 1024 * 1024
+                self._channel, largest_body=limits.capture_bytes + 4 * limits.output_bytes + 1024 * 1024
             )
             return _execution(image, header, body, limits)
         except TimeoutError:

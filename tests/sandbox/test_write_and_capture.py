@@ -170,6 +170,9 @@ def test_as_much_as_is_allowed_and_no_more(tmp_path: Path) -> None:
         capture_tree(root, limits=Limits(paths=2))
     with pytest.raises(TreeTooLarge, match="more than 29 bytes"):
         capture_tree(root, limits=Limits(file_bytes=29))
+    with pytest.raises(TreeTooLarge, match="29 bytes"):
+        capture_tree(root, limits=Limits(file_bytes=1000, kept_bytes=29))
+    assert len(capture_tree(root, limits=Limits(file_bytes=1000, kept_bytes=30)).changed) == 3
 
 
 def test_a_tree_deeper_than_a_path_can_be_is_refused_and_can_be_removed(tmp_path: Path) -> None:
