@@ -22,7 +22,7 @@ class Outcome(StrEnum):
     REFUSED = "refused"
     """The sandbox denied something that ended the run, or the answer cannot be run at all (NUL, too long)."""
     OVERFLOWED = "overflowed"
-    """It wrote more than a case may hold (bytes or paths), so there is no state to look at."""
+    """It wrote more than a case may hold (bytes or paths), or held too much memory: there is no state to look at."""
     BROKEN = "broken"
     """The worker died or answered nonsense, and did so again on a fresh one. Never counted as "wrong"."""
 
@@ -42,6 +42,8 @@ class Limits:
     paths: int = 20_000
     """The most paths that the case may leave behind."""
     processes: int = 128
+    memory_bytes: int = 3 * 1024 * 1024 * 1024
+    """Held by all processes of the case together; a single one gets 2 GiB at most."""
     command_bytes: int = 64 * 1024
     """The longest command line."""
 

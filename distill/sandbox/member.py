@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import os
+import select
 import shutil
 import signal
 import socket
@@ -23,6 +24,7 @@ from typing import Any
 from distill.sandbox.bubblewrap import explain
 from distill.sandbox.execution import Execution, Limits, Outcome
 from distill.sandbox.image import Image
+from distill.sandbox.memory import INTERVAL, end_if_too_large
 from distill.sandbox.protocol import (
     ProtocolError,
     changed_image,
@@ -101,10 +103,12 @@ class Member:
             name = self._teach(image)
             order = {"op": "run", "name": name, "command": command, "tasks": tasks}
             send_frame(self._channel, {**order, "limits": dataclasses.asdict(limits)})
+            ended = self._watch(limits)
             header, body = receive_frame(
                 self._channel, largest_body=limits.capture_bytes + 4 * limits.output_bytes + 1024 * 1024
             )
-            return _execution(image, header, body, limits)
+            execution = _execution(image, header, body, limits)
+            return _without_memory(execution, limits) if ended else execution
         except TimeoutError:
             raise WorkerLost("the worker did not answer in time") from None
         except EOFError:
@@ -113,6 +117,16 @@ class Member:
             raise WorkerLost(f"the worker answered nonsense: {error}") from None
         except OSError as error:
             raise WorkerLost(f"the worker cannot be reached: {error.strerror}") from None
+
+    def _watch(self, limits: Limits) -> bool:
+        """Wait for the answer. Returns whether the case was ended for the memory that it held."""
+        answer = select.poll()
+        answer.register(self._channel, select.POLLIN)
+        end = time.monotonic() + limits.seconds + _GRACE_SECONDS
+        ended = False
+        while not answer.poll(INTERVAL * 1000) and time.monotonic() < end:
+            ended |= end_if_too_large(self._process.pid, limits.memory_bytes)
+        return ended
 
     def hang_up(self) -> None:
         """Tell the worker to end, without waiting for it."""
@@ -179,6 +193,16 @@ class TaskCounter:
         if now - self._at > 1:
             self._value, self._at = self._count(user), now
         return self._value
+
+
+def _without_memory(execution: Execution, limits: Limits) -> Execution:
+    return dataclasses.replace(
+        execution,
+        outcome=Outcome.OVERFLOWED,
+        exit_code=None,
+        image=None,
+        detail=f"its processes held more than {limits.memory_bytes} bytes of memory",
+    )
 
 
 def _execution(image: Image, header: dict[str, Any], body: memoryview, limits: Limits) -> Execution:

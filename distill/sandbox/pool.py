@@ -57,6 +57,8 @@ class Pool:
         """What the self-test found; filled in by `open_pool`."""
         self.git_version = ""
         """Of the git that answers run, e.g. "2.39.5"; filled in by `open_pool`."""
+        self.lost = 0
+        """How many workers died or answered nonsense in the middle of a case, so far."""
         self._tier = tier
         self._idle: queue.LifoQueue[Member | None] = queue.LifoQueue()
         self._members: set[Member] = set()
@@ -101,6 +103,7 @@ class Pool:
                     return member.run(image, command, limits, tasks=self._task_count(member))
                 except WorkerLost as lost:
                     reason = f"{lost}, and so it was on a fresh one"
+                    self.lost += 1
                     self._bury(member)
                     member = None
             return _without_run(Outcome.BROKEN, reason)

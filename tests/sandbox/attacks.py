@@ -176,6 +176,21 @@ ATTACKS = (
     ),
     attack("memory", "perl -e '$x = \"x\" x (3e9 + $$); print 1' || echo refused", "finished", printed(b"refused\n")),
     attack(
+        "memory of many",
+        "for i in {1..9}; do perl -e '$x = q(x) x 6e7; sleep 9' & done; wait",
+        "overflowed",
+        lambda run: "memory" in run.detail and run.image is None and run.seconds < 9,
+        memory_bytes=256 * MEGABYTE,
+    ),
+    attack(
+        "memory that is shared",
+        "perl -e '$m = syscall($ARGV[0], 0, 6e8, 3, 0x21, -1, 0); open Z, q(</dev/zero); "
+        "syscall($ARGV[1], fileno(Z), $m, 6e8); sleep 9' $([ $(uname -m) = x86_64 ] && echo 9 0 || echo 222 63)",
+        "overflowed",
+        lambda run: "memory" in run.detail,
+        memory_bytes=256 * MEGABYTE,
+    ),
+    attack(
         "another's limits", "prlimit --nofile=3 --pid $PPID >/dev/null 2>&1 || echo no", "finished", printed(b"no\n")
     ),
     attack(
