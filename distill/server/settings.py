@@ -40,6 +40,21 @@ class EngineSettings(BaseModel):
     threads: int = Field(default_factory=lambda: usable_cores(), ge=1)
 
 
+class JobSettings(BaseModel):
+    """How fine-tuning jobs are run."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    at_once: int = Field(default=1, ge=1, le=8)
+    """Jobs that train at the same time; further ones are queued."""
+    retries: int = Field(default=2, ge=0, le=10)
+    """How often in a row, without progress between, a trainer that crashed is started again from its checkpoint."""
+    trainer: str = "distill.trainer"
+    """The module, or the path of the Python file, that trains. It is given the job's folder."""
+    trainer_needs: tuple[str, ...] = ("torch", "transformers", "peft", "gguf")
+    """Packages without which a job fails before it is queued."""
+
+
 class ServerSettings(BaseModel):
     """Everything that the server process needs to know. Raises `ValueError` for an address that needs an API key."""
 
@@ -60,6 +75,7 @@ class ServerSettings(BaseModel):
     largest_upload: int = Field(default=512 * 1024 * 1024, ge=1)
     """Bytes that an uploaded file may have."""
     engine: EngineSettings = Field(default_factory=EngineSettings)
+    jobs: JobSettings = Field(default_factory=JobSettings)
 
     @model_validator(mode="after")
     def _reachable_only_with_a_key(self) -> ServerSettings:

@@ -1,0 +1,281 @@
+"""One turn of one job: from the queue to its end, or to where it was stopped.
+
+In: a job that is to run. Out: nothing but what is in the database, the data folder and the catalog afterwards. A turn
+ends when the job has ended, when it was paused or canceled, when the server stops, or when the trainer crashed; in the
+last two cases the job stays `running`, and another turn goes on from its last checkpoint.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import signal
+import sqlite3
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from distill.server.errors import ApiError
+from distill.server.jobs import progress, records, results, trainer_process, trainer_reports
+from distill.server.jobs.base import Base, find_base
+from distill.server.jobs.records import Event, Job
+from distill.server.jobs.trainer_process import TrainerProcess
+from distill.server.jobs.trainer_reports import Checkpointed
+from distill.server.platform import Platform
+from distill.server.settings import ModelFiles
+
+logger = logging.getLogger(__name__)
+
+LOOK_EVERY = 0.25  # seconds between two looks at the trainer and at what the job's owner wants
+_GRACE = 60.0  # seconds for a last checkpoint before the trainer is killed
+_GRACE_WHEN_DONE = 10.0
+_BACK_OFF = 1.0
+_RESULTS = "fine-tune-results"
+
+
+class Attempt:
+    """`run` does all of it. `stopping` says whether the server is about to end."""
+
+    def __init__(self, platform: Platform, job: Job, stopping: Callable[[], bool]) -> None:
+        self._platform = platform
+        self._database = platform.database
+        self._job = job
+        self._stopping = stopping
+        self._folder = platform.data / "jobs" / job.id
+        self._base = Base(name=job.model)
+        self._trainer: TrainerProcess | None = None
+
+    async def run(self) -> None:
+        """Raises `ApiError` when the database or the disk is in trouble; the job is then tried again later."""
+        started = await self._database.write(lambda connection: _begin(connection, self._job.id))
+        if started is None:
+            return
+        self._job = started
+        try:
+            if await self._prepare():
+                if self._job.outcome is None:
+                    await self._train()
+                if self._goes_on and self._job.outcome is not None:
+                    await self._finish(self._job.outcome)
+        finally:
+            if self._trainer is not None:
+                self._trainer.close()
+        if self._job.ended:
+            await asyncio.to_thread(results.tidy, self._folder)
+
+    @property
+    def _goes_on(self) -> bool:
+        return self._job.status == "running" and not self._job.paused and not self._stopping()
+
+    async def _prepare(self) -> bool:
+        """Write down what the trainer is to do; false when the job has failed over it."""
+        try:
+            self._base = await asyncio.to_thread(self._write_task)
+        except ApiError as error:
+            await self._fail(error.code or "model_not_available", error.message, error.param)
+            return False
+        return True
+
+    def _write_task(self) -> Base:
+        """A trainer that goes on finds the task that it began with, whatever has changed about the models since."""
+        path = self._folder / "job.json"
+        if path.exists():
+            known = json.loads(path.read_text(encoding="utf-8"))
+            gguf, adapter = known["base_gguf"], known["start_adapter"]
+            return Base(name=known["base"], gguf=gguf and Path(gguf), adapter=adapter and Path(adapter))
+        base = find_base(self._platform, self._job.model)
+        training, validation = (self._folder / name for name in results.WORKING_FILES)
+        task = {
+            "base": base.name,
+            "base_gguf": base.gguf and str(base.gguf),
+            "start_adapter": base.adapter and str(base.adapter),
+            "method": self._job.method,
+            "training_file": str(training),
+            "validation_file": str(validation) if self._job.validation_file else None,
+            "hyperparameters": self._job.hyperparameters,
+            "seed": self._job.seed,
+        }
+        partial = path.with_suffix(".partial")
+        partial.write_text(records.to_json(task) + "\n", encoding="utf-8")
+        partial.replace(path)
+        return base
+
+    async def _train(self) -> None:
+        """Run the trainer until it has ended, which it is asked to when the job is no longer to run."""
+        self._trainer = TrainerProcess(self._folder, self._platform.settings.jobs.trainer)
+        while not await self._started(self._trainer):
+            await asyncio.sleep(LOOK_EVERY)
+            await self._refresh()
+            if not self._goes_on:
+                return
+        while True:
+            status = self._trainer.status  # before the reports are read, so that none can come after
+            await self._take_reports()
+            await self._refresh()
+            if status is not None:
+                break
+            if self._job.ended or self._job.outcome is not None:
+                self._trainer.stop(_GRACE_WHEN_DONE)
+            elif not self._goes_on:
+                self._trainer.stop(_GRACE)
+            await asyncio.sleep(LOOK_EVERY)
+        if self._goes_on and self._job.outcome is None:
+            last_words = await asyncio.to_thread(trainer_process.end_of_log, self._folder)
+            await self._crashed(_ending(status, last_words))
+
+    async def _started(self, trainer: TrainerProcess) -> bool:
+        try:
+            return trainer.start()
+        except OSError as error:
+            await self._crashed(f"It could not be started: {error.strerror or error}.")
+            await self._refresh()
+            return False
+
+    async def _refresh(self) -> None:
+        self._job = await self._database.read(lambda connection: _known(connection, self._job.id))
+
+    async def _take_reports(self) -> None:
+        while True:
+            start = self._job.taken
+            lines, end = await asyncio.to_thread(trainer_process.lines, self._folder, start)
+            if end == start:
+                return
+            reports = [report for line in lines if (report := trainer_reports.read(line)) is not None]
+            models: dict[int, str] = {}
+            for report in reports:
+                if isinstance(report, Checkpointed):
+                    models |= await self._keep_checkpoint(report)
+
+            def take(
+                connection: sqlite3.Connection,
+                reports: list[trainer_reports.Report] = reports,
+                models: dict[int, str] = models,
+                start: int = start,
+                end: int = end,
+            ) -> Job | None:
+                return progress.take(connection, self._job.id, reports, start=start, end=end, models=models)
+
+            taken = await self._database.write(take)
+            if taken is None:
+                return
+            self._job = taken
+
+    async def _keep_checkpoint(self, report: Checkpointed) -> dict[int, str]:
+        name = f"{self._job.target}:ckpt-step-{report.step}"
+        try:
+            await self._keep(f"{self._job.id}-step-{report.step}", name, report.folder)
+        except OSError as error:
+            logger.warning("the checkpoint %s could not be kept: %s", name, error)
+            return {}
+        return {report.step: name}
+
+    async def _keep(self, folder: str, name: str, checkpoint: str) -> Path:
+        """A model of its own from a checkpoint, served from now on."""
+        models = self._platform.data / "models"
+        kept = await asyncio.to_thread(
+            results.keep_model, models, folder, name, self._job, self._base, self._folder, checkpoint
+        )
+        if self._base.gguf is not None:
+            self._platform.catalog.add(name, ModelFiles(gguf=self._base.gguf, adapters=(kept / results.ADAPTER,)))
+        return kept
+
+    async def _finish(self, outcome: dict[str, Any]) -> None:
+        try:
+            await self._keep(self._job.id, self._job.target, outcome["folder"])
+        except OSError as error:
+            reason = error.strerror or str(error)
+            await self._fail("model_not_kept", f"The trained model could not be kept: {reason}.", None)
+            return
+        result_file = await self._write_metrics()
+        job = await self._database.write(
+            lambda connection: _succeed(connection, self._job, result_file, outcome["trained_tokens"])
+        )
+        if job is None:  # it was canceled meanwhile
+            self._platform.catalog.remove(self._job.target)
+            await asyncio.to_thread(results.drop_model, self._platform.data / "models" / self._job.id)
+        await self._refresh()
+
+    async def _write_metrics(self) -> str:
+        name = f"step_metrics_{self._job.id}.csv"
+        known = await self._database.read(lambda connection: _file_named(connection, name))
+        if known is not None:
+            return known
+        steps = await self._database.read(lambda connection: records.metrics(connection, self._job.id))
+        made = await self._platform.files.create(name, _RESULTS, results.metrics_file(steps))
+        return str(made["id"])
+
+    async def _crashed(self, reason: str) -> None:
+        id, retries = self._job.id, self._platform.settings.jobs.retries
+        self._job = await self._database.write(lambda connection: _count_crash(connection, id, reason, retries))
+        if not self._job.ended:
+            await asyncio.sleep(_BACK_OFF)
+
+    async def _fail(self, code: str, message: str, param: str | None) -> None:
+        await self._database.write(lambda connection: records.fail(connection, self._job.id, code, message, param))
+        await self._refresh()
+
+
+def _begin(connection: sqlite3.Connection, id: str) -> Job | None:
+    job = records.find(connection, id)
+    if job is None or job.paused:
+        return None
+    event = Event(message="Fine-tuning job started.", once="started")
+    return records.change(
+        connection,
+        id,
+        event,
+        only_from=("queued", "running"),
+        status="running",
+        started_at=None,
+        started_step=None,
+        estimated_finish=None,
+    )
+
+
+def _known(connection: sqlite3.Connection, id: str) -> Job:
+    job = records.find(connection, id)
+    assert job is not None  # noqa: S101 - jobs are never deleted
+    return job
+
+
+def _succeed(connection: sqlite3.Connection, job: Job, result_file: str, trained_tokens: int) -> Job | None:
+    return records.change(
+        connection,
+        job.id,
+        Event(message=f"New fine-tuned model created: {job.target}", data={"fine_tuned_model": job.target}),
+        Event(message="The job has successfully completed."),
+        only_from=("running",),
+        status="succeeded",
+        result_file=result_file,
+        trained_tokens=trained_tokens,
+        finished_at=int(time.time()),
+        estimated_finish=None,
+    )
+
+
+def _count_crash(connection: sqlite3.Connection, id: str, reason: str, retries: int) -> Job:
+    job = _known(connection, id)
+    crashes = job.crashes + 1
+    if crashes > retries:
+        times = "once" if crashes == 1 else f"{crashes} times in a row"
+        records.fail(connection, id, "trainer_crashed", f"The trainer ended unexpectedly {times}. {reason}")
+    else:
+        message = f"The trainer ended unexpectedly and is started again from its last checkpoint. {reason}"
+        event = Event(message=message, level="warn", data={"crash": crashes, "retries": retries})
+        records.change(connection, id, event, only_from=("running",), crashes=crashes)
+    return _known(connection, id)
+
+
+def _ending(status: int, last_words: str) -> str:
+    if status == -signal.SIGKILL:
+        return "It was killed, which the system does to a program when memory runs out."
+    how = f"by {signal.Signals(-status).name}" if status < 0 else f"with status {status}"
+    return f"It ended {how}" + (f", saying: {last_words}" if last_words else ".")
+
+
+def _file_named(connection: sqlite3.Connection, name: str) -> str | None:
+    statement = "SELECT id FROM files WHERE purpose = ? AND filename = ?"
+    row = connection.execute(statement, (_RESULTS, name)).fetchone()
+    return None if row is None else str(row["id"])

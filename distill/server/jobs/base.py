@@ -1,0 +1,60 @@
+"""What a fine-tuning job starts from.
+
+In: the name of a model, as a client gives it. Out: a `Base`: the weights to train on, and the adapter to go on from
+when the model is itself the result of a job. A name is one of those that the server serves from a GGUF file, a
+fine-tuned model in the data folder, the absolute path of a Hugging Face model's folder, or a Hugging Face repository
+`owner/name`.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+from distill.models.fine_tuned import read_folder
+from distill.server.errors import ApiError
+from distill.server.platform import Platform
+
+TRAINED_ADAPTER = "adapter_model.safetensors"
+
+_REPOSITORY = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*", re.ASCII)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Base:
+    name: str
+    """What the trainer calls it, and the BASE in the new model's name."""
+    gguf: Path | None = None
+    """Its weights, where they are served from a GGUF file."""
+    adapter: Path | None = None
+    """The folder of the adapter to go on from."""
+
+
+def find_base(platform: Platform, model: str) -> Base:
+    """Blocks for a moment. Raises `ApiError` (400) for a model that does not exist or cannot be trained."""
+    for folder, trained in read_folder(platform.data / "models").items():
+        if trained.name == model:
+            if not (folder / TRAINED_ADAPTER).is_file():
+                raise _refusal(model, f"it has no {TRAINED_ADAPTER} to go on from")
+            known = platform.settings.models.get(trained.base)
+            return Base(name=trained.base, gguf=None if known is None else known.gguf, adapter=folder)
+    served = platform.settings.models.get(model)
+    if served is not None:
+        if served.adapters:
+            raise _refusal(model, "it is served with an adapter that was not trained here; train on its base instead")
+        return Base(name=model, gguf=served.gguf)
+    path = Path(model)
+    if (path.is_absolute() and (path / "config.json").is_file()) or _REPOSITORY.fullmatch(model):
+        return Base(name=model)
+    known_names = ", ".join(sorted(platform.settings.models))
+    raise _refusal(
+        model,
+        f"there is no such model; this server has: {known_names}. A Hugging Face model is named by its repository "
+        "(owner/name) or by the absolute path of its folder",
+    )
+
+
+def _refusal(model: str, reason: str) -> ApiError:
+    message = f"The model '{model}' is not available for fine-tuning: {reason}."
+    return ApiError(400, message, param="model", code="model_not_available")
