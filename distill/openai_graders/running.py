@@ -28,7 +28,7 @@ from distill.openai_graders.embeddings import cosine
 from distill.openai_graders.formula import FormulaError
 from distill.openai_graders.model_graders import messages_of, parameters_of, read_label, read_number
 from distill.openai_graders.results import GraderErrors, GraderResult, TokenUsage
-from distill.openai_graders.similarity import SimilarityError, TextTooLong, similarity
+from distill.openai_graders.similarity import SimilarityError, TextTooLong, check_lengths, similarity
 from distill.openai_graders.templates import VariableMissing, render
 from distill.openai_graders.tools import ModelFailed, Reply, Tools
 
@@ -99,19 +99,16 @@ async def _similar(
 ) -> GraderResult:
     text = render(grader.input, item=item, sample=sample)
     reference = render(grader.reference, item=item, sample=sample)
-    if grader.evaluation_metric == "cosine":
-        if tools.embed is None:
-            problem = "cosine compares embeddings, and there is no model for those here"
-            return _failed(grader, GraderErrors(other_error=True), problem)
-        try:
-            return _scored(grader, cosine(*await tools.embed([text, reference])))
-        except (ModelFailed, ValueError) as error:
-            return _failed(grader, GraderErrors(other_error=True), f"there are no embeddings: {error}")
     try:
-        return _scored(grader, await asyncio.to_thread(similarity, text, reference, grader.evaluation_metric))
+        if grader.evaluation_metric != "cosine":
+            return _scored(grader, await asyncio.to_thread(similarity, text, reference, grader.evaluation_metric))
+        check_lengths(text, reference)
+        if tools.embed is None:
+            raise SimilarityError("cosine compares embeddings, and there is no model for those here")
+        return _scored(grader, cosine(*await tools.embed([text, reference])))
     except TextTooLong as error:
         return _failed(grader, GraderErrors(truncated_observation_error=True), str(error))
-    except SimilarityError as error:
+    except (SimilarityError, ModelFailed, ValueError) as error:
         return _failed(grader, GraderErrors(other_error=True), str(error))
 
 

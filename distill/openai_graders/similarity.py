@@ -42,11 +42,16 @@ def similarity(text: str, reference: str, metric: Metric) -> float:
 
     Takes a second or two for the longest texts. Raises `SimilarityError`, and `ValueError` for `cosine`.
     """
+    check_lengths(text, reference)
+    value = _value(text, reference, metric)
+    return min(max(value, 0.0), 1.0) if math.isfinite(value) else 0.0
+
+
+def check_lengths(text: str, reference: str) -> None:
+    """Raises `TextTooLong` when one of them is."""
     for name, one in (("input", text), ("reference", reference)):
         if len(one) > LONGEST:
             raise TextTooLong(f"the {name} has {len(one):,} characters, and at most {LONGEST:,} are compared")
-    value = _value(text, reference, metric)
-    return min(max(value, 0.0), 1.0) if math.isfinite(value) else 0.0
 
 
 def _value(text: str, reference: str, metric: Metric) -> float:

@@ -68,17 +68,30 @@ class SourceSandbox:
 
     async def __call__(self, source: str, sample: Mapping[str, Any], item: Mapping[str, Any], /) -> SourceOutcome:
         """Call the source's `grade(sample, item)`. Raises nothing for what it does."""
-        work = functools.partial(self.run, source, sample, item)
-        return await asyncio.get_running_loop().run_in_executor(self._threads, work)
+        call = {"source": source, "sample": sample, "item": item, "only_compile": False}
+        return await self._later(call)
 
-    def run(self, source: str, sample: Mapping[str, Any], item: Mapping[str, Any]) -> SourceOutcome:
-        """The same, blocking."""
+    async def check(self, source: str) -> str:
+        """What is wrong with a source that is no Python, read in the sandbox and not called; empty when nothing is, or
+        when there is no sandbox to read it in."""
+        call = {"source": source, "sample": {}, "item": {}, "only_compile": True}
+        return (await self._later(call)).problem
+
+    async def _later(self, call: Mapping[str, Any]) -> SourceOutcome:
+        try:
+            return await asyncio.get_running_loop().run_in_executor(self._threads, self._run, call)
+        except RuntimeError:
+            if self._closed:  # while this waited for its turn, or ran
+                return SourceOutcome(score=None, unavailable="the sandbox is closed")
+            raise
+
+    def _run(self, call: Mapping[str, Any]) -> SourceOutcome:
         try:
             pool = self._ready()
         except SandboxUnavailable as error:
             return SourceOutcome(score=None, unavailable=str(error))
         token = secrets.token_hex(16)
-        request = json.dumps({"token": token, "source": source, "sample": sample, "item": item}).encode()
+        request = json.dumps({"token": token, "call": call}).encode()
         entries = {**_program(), f"{_FOLDER}/request.json": Entry(Kind.FILE, 0o644, request)}
         return _outcome(pool.run(Image(entries), _command(), limits=self._limits), token)
 
@@ -135,7 +148,8 @@ def _outcome(execution: Execution, token: str) -> SourceOutcome:
     score, problem = result.get("score"), result.get("problem")
     if type(score) is float and math.isfinite(score):
         return SourceOutcome(score=score)
-    return SourceOutcome(score=None, problem=problem if isinstance(problem, str) and problem else "it said nothing")
+    said = problem if isinstance(problem, str) and problem else "it said nothing"
+    return SourceOutcome(score=None, problem=said.encode("utf-8", "backslashreplace").decode())
 
 
 def _command() -> str:
