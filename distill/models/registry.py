@@ -25,6 +25,7 @@ from urllib.parse import urlsplit, urlunsplit
 from pydantic import BaseModel, ConfigDict, model_validator
 
 from distill.models.completion import ModelError
+from distill.models.fine_tuned import read_folder
 
 REFERENCE = "reference"
 EMBEDDED = "smollm2-135m-instruct"
@@ -82,6 +83,16 @@ class Target:
         if self.kind == "local":
             return f"local:{self.weights}"
         return without_credentials(self.base_url or "")
+
+
+def fine_tuned(folder: Path) -> dict[str, LocalModel]:
+    """The models that were fine-tuned on this machine, by name. `folder` holds a folder for each."""
+    return {
+        model.name: LocalModel(
+            gguf=place / model.gguf if model.gguf else None, adapter=place / model.adapter if model.adapter else None
+        )
+        for place, model in read_folder(folder).items()
+    }
 
 
 def resolve(

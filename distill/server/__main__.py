@@ -24,6 +24,7 @@ from distill.server.catalog import Catalog
 from distill.server.database import DataFolderError
 from distill.server.engine import LlamaEngine
 from distill.server.errors import ApiError
+from distill.server.memory import default_limit, needed
 from distill.server.settings import ServerSettings
 
 Say = Callable[[dict[str, Any]], None]
@@ -70,7 +71,12 @@ def main() -> int:
         address = f"{settings.host} port {settings.port}"
         say({"event": "failed", "message": f"It cannot listen on {address}: {error.strerror or error}."})
         return 1
-    catalog = Catalog(settings.models, lambda files: LlamaEngine(files, settings.engine))
+    catalog = Catalog(
+        settings.models,
+        lambda files: LlamaEngine(files, settings.engine),
+        memory=settings.memory or default_limit(),
+        needed=lambda files: needed(files, settings.engine),
+    )
     try:
         platform = open_platform(settings, catalog)
     except DataFolderError as error:

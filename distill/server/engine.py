@@ -1,7 +1,11 @@
-"""llama.cpp, in this process: one model and its adapters, many answers at a time.
+"""llama.cpp, in this process: one base model and its adapters, many answers at a time.
 
 In: `ModelFiles` and `EngineSettings`. Out: an `Engine`. llama.cpp's own server loop does the continuous batching; every
 answer runs on a thread of its own that only waits, and hands its pieces to the event loop.
+
+Every adapter in the files is loaded and none is applied: each `Generation` names those that it wants, and one that
+names none is answered by the base exactly as if no adapter were there. llama.cpp cannot load a further adapter later.
+Answers with different adapters are never computed in one batch, so they take `Turns`.
 
 Two things that the model's chat template decides, and not this file: a conversation without a system message gets the
 template's default one (SmolLM2's introduces itself by name), so a model is best trained and served with the same
@@ -39,6 +43,7 @@ from distill.server.generation import (
     TokenLogprob,
 )
 from distill.server.settings import EngineSettings, ModelFiles
+from distill.server.turns import Turns
 
 _ONLY_ERRORS = 1
 _LEAST_LOGPROB = -9999.0  # what OpenAI reports for a token that cannot be
@@ -51,10 +56,12 @@ class LlamaEngine:
     def __init__(self, files: ModelFiles, settings: EngineSettings) -> None:
         self.fingerprint = _fingerprint(files, settings)
         self._context = settings.context
+        self._adapters = files.adapters
         self._server = _load(files, settings)
         # llama.cpp queues what finds no free slot; queueing here instead lets a request that nobody waits for
         # any more leave the queue without ever starting.
         self._workers = ThreadPoolExecutor(settings.slots, thread_name_prefix="answer")
+        self._turns = Turns(settings.slots, self._start)
         self._closing = threading.Event()
 
     async def stream(self, generation: Generation) -> AsyncGenerator[Piece | Finished, None]:
@@ -69,7 +76,8 @@ class LlamaEngine:
         def stopped() -> bool:
             return abandoned.is_set() or self._closing.is_set()
 
-        self._workers.submit(self._generate, _request(generation), emit, stopped)
+        request = _request(generation) | self._lora(generation.adapters)
+        self._turns.add(generation.adapters, lambda: self._generate(request, emit, stopped))
         try:
             while True:
                 event = await events.get()
@@ -83,8 +91,27 @@ class LlamaEngine:
 
     def close(self) -> None:
         self._closing.set()
-        self._workers.shutdown(wait=True, cancel_futures=True)
+        for never_started in self._turns.drop():
+            never_started()  # which only says so to whoever waits for it
+        self._workers.shutdown(wait=True)
         self._server = None  # its destructor ends llama.cpp's loop and frees the model
+
+    def _lora(self, wanted: tuple[Path, ...]) -> dict[str, Any]:
+        unknown = set(wanted) - set(self._adapters)
+        if unknown:
+            raise EngineError(f"the adapter {min(unknown)} is not loaded")
+        scales = [{"id": index, "scale": float(path in wanted)} for index, path in enumerate(self._adapters)]
+        return {"lora": scales} if scales else {}
+
+    def _start(self, job: Callable[[], None]) -> None:
+        def run() -> None:
+            job()
+            self._turns.done()
+
+        try:
+            self._workers.submit(run)
+        except RuntimeError:  # closed in the meantime, which the job then says
+            job()
 
     def _generate(
         self,
@@ -157,7 +184,7 @@ def _load(files: ModelFiles, settings: EngineSettings) -> Any:
 
     parameters = xllamacpp.CommonParams()
     parameters.model.path = str(files.gguf)
-    parameters.lora_adapters = [xllamacpp.CommonAdapterLoraInfo(str(path), 1.0) for path in files.adapters]
+    parameters.lora_adapters = [xllamacpp.CommonAdapterLoraInfo(str(path), 0.0) for path in files.adapters]
     parameters.n_parallel = settings.slots
     parameters.n_ctx = settings.context * settings.slots
     parameters.cache_type_k = parameters.cache_type_v = xllamacpp.ggml_type.GGML_TYPE_Q8_0

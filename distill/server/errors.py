@@ -15,7 +15,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
-from distill.server.generation import ContextLengthExceeded, EngineError, InvalidGeneration
+from distill.server.generation import ContextLengthExceeded, EngineError, InvalidGeneration, RemoteError
 
 logger = logging.getLogger(__name__)
 
@@ -60,6 +60,8 @@ def from_engine(error: EngineError) -> ApiError:
             param="messages",
             code="context_length_exceeded",
         )
+    if isinstance(error, RemoteError):
+        return ApiError(error.status, str(error), param=error.param, code=error.code)
     if isinstance(error, InvalidGeneration):
         param = "response_format" if "schema" in str(error).lower() or "grammar" in str(error) else None
         return ApiError(400, f"The engine cannot follow this request: {error}", param=param, code="invalid_value")

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Literal, Protocol
 
 FinishReason = Literal["stop", "length"]
@@ -33,6 +34,8 @@ class Generation:
     """How many alternatives to report for each token; None reports no probabilities at all."""
     response_format: dict[str, Any] | None = None
     """OpenAI's `response_format` when the answer has to be JSON."""
+    adapters: tuple[Path, ...] = ()
+    """The LoRA adapters to answer with, all of which the engine has loaded; none: the base model as it is."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +82,17 @@ class ContextLengthExceeded(EngineError):
         super().__init__(f"the prompt has {prompt_tokens} tokens and the context holds {context}")
         self.prompt_tokens = prompt_tokens
         self.context = context
+
+
+class RemoteError(EngineError):
+    """Another server, which answers in place of an engine here, refused the request or failed."""
+
+    def __init__(self, message: str, *, status: int, param: str | None = None, code: str | None = None) -> None:
+        """`status`: the HTTP status to answer with; `param` and `code` as in OpenAI's errors."""
+        super().__init__(message)
+        self.status = status
+        self.param = param
+        self.code = code
 
 
 class Engine(Protocol):

@@ -10,12 +10,11 @@ from distill.server.platform import platform_of
 
 
 async def _list(request: Request) -> Response:
-    catalog = platform_of(request).catalog
-    return JSONResponse({"object": "list", "data": [catalog.describe(name) for name in catalog.names]})
+    return JSONResponse({"object": "list", "data": await platform_of(request).catalog.listing()})
 
 
 async def _retrieve(request: Request) -> Response:
-    return JSONResponse(platform_of(request).catalog.describe(request.path_params["model"]))
+    return JSONResponse(await platform_of(request).catalog.retrieve(request.path_params["model"]))
 
 
 ROUTES = [

@@ -54,6 +54,7 @@ class Platform:
                     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
             except OSError as error:
                 raise DataFolderError(f"The data folder {data} cannot be used: {error.strerror or error}.") from None
+            catalog.look_in(data / "models")
             database = Database(data / DATABASE, schema)
             resources.callback(database.close)
             return cls(

@@ -75,6 +75,8 @@ class ServerSettings(BaseModel):
     largest_upload: int = Field(default=512 * 1024 * 1024, ge=1)
     """Bytes that an uploaded file may have."""
     engine: EngineSettings = Field(default_factory=EngineSettings)
+    memory: int | None = Field(default=None, ge=1)
+    """Bytes that all loaded models may take together; None: half of the machine's, or of the control group's."""
     jobs: JobSettings = Field(default_factory=JobSettings)
 
     @model_validator(mode="after")

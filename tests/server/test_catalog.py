@@ -40,11 +40,11 @@ def test_many_requests_at_once_load_a_model_once() -> None:
     loader = Loader()
     catalog = Catalog({"small": SMALL, "alias": SMALL, "tuned": TUNED}, loader)
 
-    async def everybody() -> set[int]:
-        names = ["small", "alias"] * 10
-        return {id(engine) for engine in await asyncio.gather(*map(catalog.engine, names))}
+    async def everybody() -> None:
+        await asyncio.gather(*map(catalog.engine, ["small", "alias"] * 10))
 
-    assert len(asyncio.run(everybody())) == 1
+    asyncio.run(everybody())
+
     assert loader.loaded == [SMALL]
     assert catalog.is_loaded("alias") and not catalog.is_loaded("tuned")
 
