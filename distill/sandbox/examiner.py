@@ -2,7 +2,8 @@
 
 In: a case and a command line. Out: an `Examination`: the execution, and a `Verdict` against the nearest of the
 states that the case's accepted commands leave. Each accepted command is run once and remembered; callers in other
-threads wait for it. An answer can never raise anything here; a case that cannot be decided raises `CaseBroken`.
+threads wait for it. An answer to a question that passed is run again where the facts are others (`elsewhere`): printing
+them is not finding them. An answer can never raise anything here; a case that cannot be decided raises `CaseBroken`.
 """
 
 from __future__ import annotations
@@ -10,11 +11,12 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Hashable, Sequence
 from concurrent.futures import Future
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
 from distill.cases import Case
 from distill.sandbox.compare import compare, differing_keys, release
+from distill.sandbox.elsewhere import EMPTY, is_plain
 from distill.sandbox.execution import Execution, Limits, Outcome, Runner
 from distill.sandbox.harm import find_harm
 from distill.sandbox.image import Image
@@ -47,13 +49,22 @@ class Examination:
 class Examiner:
     """Examines commands on cases. Thread-safe.
 
-    `images` gives the starting image of a recipe by its name; it is asked once for each recipe. Without `limits`
-    the runner's own hold.
+    `images` gives the starting image of a recipe by its name; it is asked once for each recipe. `siblings` gives a
+    question's repository as it would be with other facts (`elsewhere.Siblings`), or None; it is asked once for each
+    case, and only for an answer that could make up its output. Without `limits` the runner's own hold.
     """
 
-    def __init__(self, runner: Runner, images: Callable[[str], Image], *, limits: Limits | None = None) -> None:
+    def __init__(
+        self,
+        runner: Runner,
+        images: Callable[[str], Image],
+        *,
+        siblings: Callable[[Case], Image | None] = lambda _: None,
+        limits: Limits | None = None,
+    ) -> None:
         self._runner = runner
         self._images = images
+        self._siblings = siblings
         self._limits = limits
         self._memory: dict[Hashable, Future[Any]] = {}
         self._lock = threading.Lock()
@@ -76,7 +87,35 @@ class Examiner:
             found = take_snapshot(execution.image, case.compare)
         except UnreadableRepository as error:
             return Examination(execution=execution, verdict=_unreadable(case, execution, error))
-        return Examination(execution=execution, verdict=self._judge(case, case.accept, start, execution, found))
+        verdict = self._judge(case, case.accept, start, execution, found)
+        if case.output is not None and verdict.passed and command not in case.accept:
+            verdict = self._doubt(case, command, verdict)
+        return Examination(execution=execution, verdict=verdict)
+
+    def _doubt(self, case: Case, command: str, verdict: Verdict) -> Verdict:
+        """The verdict, unless the output was made up."""
+        if self._made_up(case, command, "empty", EMPTY):
+            sentence = "it prints the same facts in an empty repository, so it does not read them from this one"
+        elif not is_plain(command, case) and self._made_up(case, command, "sibling", self._sibling(case)):
+            sentence = "it prints the same facts where the repository holds other ones, so it does not read them"
+        else:
+            return verdict
+        return replace(verdict, output_holds=False, reason=sentence)
+
+    def _made_up(self, case: Case, command: str, name: str, world: Image | None) -> bool:
+        """Whether an answer prints the facts in a world where none of the accepted commands does."""
+
+        def holds(line: str) -> bool:
+            return _output(case, self._run(case, line, world))[0] is True
+
+        def known() -> bool:
+            return any(holds(line) for line in case.accept)
+
+        # Asked in this order, an honest answer costs one run.
+        return world is not None and holds(command) and not self._once((name, case.id, case.accept), known)
+
+    def _sibling(self, case: Case) -> Image | None:
+        return self._once(("sibling image", case.id, case.accept), lambda: self._siblings(case))
 
     def _judge(
         self, case: Case, accepted: Sequence[str], start: Snapshot, execution: Execution, found: Snapshot
@@ -96,8 +135,8 @@ class Examiner:
         harm = find_harm(start, wanted, found) if distance else ()
         return _verdict(case, execution, nearest, differences, harm)
 
-    def _run(self, case: Case, command: str) -> Execution:
-        image = self._image(case.repository)
+    def _run(self, case: Case, command: str, world: Image | None = None) -> Execution:
+        image = world if world is not None else self._image(case.repository)
         if self._limits is None:
             return self._runner.run(image, command)
         return self._runner.run(image, command, limits=self._limits)

@@ -27,13 +27,14 @@ from distill.models.registry import REFERENCE, Target, bind, resolve
 from distill.models.store import CompletionStore
 from distill.results import Row
 from distill.runs import CaseSetFacts, ModelFacts, ProbeFacts, RunFacts, SandboxFacts, machine_facts
+from distill.sandbox.elsewhere import Siblings
 from distill.sandbox.examiner import Examiner
 from distill.sandbox.pool import Pool, open_pool
 from distill.sandbox.recipes import Recipes
 from distill.server.process import LocalServer
 from distill.suite.discovery import load_graders
 from distill.suite.evaluate import Bench, grade_all
-from distill.suite.experiment import Contender, Experiment, Question, prompt_for
+from distill.suite.experiment import Contender, Experiment, Question, prompt_for, read_system_prompt
 from distill.suite.progress import Progress
 
 _PACKAGES = ("distill", "openai", "pytest", "pydantic", "gitpython", "tree-sitter-bash", "scipy", "xllamacpp")
@@ -69,7 +70,8 @@ class Session:
         `RecipeError`, `CaseBroken`.
         """
         settings = self._settings
-        system_prompt = _read_prompt(settings.system_prompt)
+        told = any(not question.case.messages for question in self._asked)
+        system_prompt = read_system_prompt(settings.system_prompt) if told else ""
         graders = load_graders(settings.graders, self._experiment.root / "graders")
         prices = load_prices(settings.prices)
         targets = self._targets()
@@ -90,7 +92,7 @@ class Session:
                 record(row)
                 progress.advance(row.role, failed=row.text is None)
 
-            examiner = Examiner(pool, Recipes(self._recipes).image)
+            examiner = Examiner(pool, Recipes(self._recipes).image, siblings=Siblings(self._recipes))
 
             async def main() -> Asker:
                 async with Asker(store, concurrency=settings.concurrency, offline=self._experiment.offline) as asker:
@@ -229,15 +231,6 @@ def _judge(asker: Asker, target: Target, metadata: Mapping[str, str]) -> Any:
 def _opened(path: Path) -> CompletionStore:
     path.parent.mkdir(parents=True, exist_ok=True)
     return CompletionStore(path)
-
-
-def _read_prompt(path: Path) -> str:
-    try:
-        return path.read_text(encoding="utf-8").strip()
-    except (OSError, UnicodeDecodeError) as error:
-        raise ModelError(
-            f"The system prompt {path} cannot be read ({error}): correct `system_prompt` in distill.yaml.", fatal=True
-        ) from None
 
 
 def _say(stream: TextIO, line: str) -> None:

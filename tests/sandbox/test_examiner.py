@@ -113,7 +113,9 @@ def test_a_question_needs_the_facts_and_an_unchanged_state(examiner: Examiner) -
         "git log --format=%s": (True, True, True),
         "git log -1 --format=%s": (True, True, False),
         "git log --format=%s; git tag x": (True, False, True),
-        "echo One Two": (True, True, True),
+        "git log -2 --reverse --format='%h: %s'": (True, True, True),
+        "echo One Two": (True, True, False),
+        "git log -5 > /dev/null; printf 'One\nTwo\n'": (True, True, False),
     }
     for command, expected in table.items():
         verdict = examiner.examine(case, command).verdict
