@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -265,16 +265,58 @@ def _grader_objects(document: Document, index: int, case: Case, problems: list[s
     """A case's graders, read from their files where they have one. What is wrong is added to `problems`."""
     objects: list[dict[str, Any]] = []
     for place, grader in enumerate(case.graders):
+        location: tuple[str | int, ...] = ("cases", index, "graders", place)
+        if isinstance(grader, dict):
+            for step, problem in grader_problems(grader):
+                problems.append(document.problem((*location, *step), f"case {case.id!r}: {problem}"))
+            objects.append(grader)
+            continue
         try:
-            found = grader if isinstance(grader, dict) else json.loads((document.path.parent / grader).read_bytes())
-            if not isinstance(found, dict):
-                raise ValueError('it has to hold one object, such as {"type": "string_check", …}')
-            objects.append(found)
-        except (OSError, ValueError, RecursionError) as error:
-            why = error.strerror if isinstance(error, OSError) else error
-            problem = f"case {case.id!r}: the grader {grader!r} cannot be read: {why}"
-            problems.append(document.problem(("cases", index, "graders", place), problem))
+            objects.append(read_grader_object(document.path.parent / grader))
+        except SourceError as error:
+            told = "; ".join(error.problems)
+            problems.append(
+                document.problem(location, f"case {case.id!r}: the grader {grader!r} cannot be used: {told}")
+            )
     return tuple(objects)
+
+
+def read_grader_object(path: Path) -> dict[str, Any]:
+    """The grader object in a JSON file. Raises `SourceError` with the line of each problem, also for an object that is
+    no grader."""
+    try:
+        found = json.loads(path.read_bytes())
+    except OSError as error:
+        raise SourceError([f"{path}:1: cannot be read: {error.strerror}"]) from None
+    except json.JSONDecodeError as error:
+        raise SourceError([f"{path}:{error.lineno}: not valid JSON: {error.msg}"]) from None
+    except (ValueError, RecursionError) as error:
+        raise SourceError([f"{path}:1: not valid JSON: {error}"]) from None
+    problems = list(grader_problems(found))
+    if problems:
+        raise SourceError([_in_json(path, location, problem) for location, problem in problems])
+    grader: dict[str, Any] = found
+    return grader
+
+
+def grader_problems(grader: Any) -> Iterator[tuple[tuple[str | int, ...], str]]:
+    """What keeps a grader object from being used: where in it, and a sentence that begins with the place."""
+    # Most case files hold no grader, and reading one takes libraries that the others need not wait for.
+    from distill.openai_graders import GraderInvalid, parse
+
+    try:
+        parse(grader)
+    except GraderInvalid as error:
+        for problem in error.problems:
+            yield problem.location, f"{problem.path}: {problem.message}"
+
+
+def _in_json(path: Path, location: tuple[str | int, ...], problem: str) -> str:
+    """The problem with its line: JSON is YAML but for a few odd files, and those have no line to name."""
+    try:
+        return read_yaml(path).problem(location, problem)
+    except SourceError:
+        return f"{path}:1: {problem}"
 
 
 def _files(paths: Iterable[Path], what: str) -> list[Path]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import textwrap
 from pathlib import Path
 from typing import Any, Literal
@@ -286,14 +287,14 @@ cases:
       - {role: user, content: "What is the capital of France? "}
     item: {capital: Paris}
     graders:
-      - type: string_check
-        name: capital
+      - {type: string_check, name: capital, operation: eq, input: "{{sample.output_text}}", reference: Paris}
       - short.json
 """
+SHORT = '{"type": "python", "name": "short", "source": "def grade(sample, item): return 1"}'
 
 
 def test_a_case_without_a_repository_has_graders_instead(tmp_path: Path) -> None:
-    write(tmp_path, '{"type": "python", "name": "short"}', "short.json")
+    write(tmp_path, SHORT, "short.json")
 
     (case,) = load_cases([write(tmp_path, GRADED)], {})
 
@@ -307,19 +308,35 @@ def test_a_case_without_a_repository_has_graders_instead(tmp_path: Path) -> None
 
 
 def test_a_case_on_a_repository_may_have_graders_besides(tmp_path: Path) -> None:
-    (case,) = load_cases([write(tmp_path, case_with("graders: [{type: string_check, name: a}]\nitem: {a: 1}\n"))])
+    (case,) = load_cases([write(tmp_path, case_with(f"graders: [{SHORT}]\nitem: {{a: 1}}\n"))])
 
     assert case.executed
-    assert case.graders == ({"type": "string_check", "name": "a"},)
+    assert case.graders == (json.loads(SHORT),)
 
 
 @pytest.mark.parametrize(
     ("text", "line", "words"),
     [
-        (GRADED.replace("- short.json", "- none.json"), 11, "'none.json' cannot be read: No such file or directory"),
-        (GRADED.replace("- short.json", "- list.json"), 11, "'list.json' cannot be read: it has to hold one object"),
-        (GRADED.replace("- short.json", "- text.json"), 11, "'text.json' cannot be read: Expecting value"),
-        (GRADED.replace("- short.json", "- 12"), 11, "graders.1"),
+        (GRADED.replace("- short.json", "- none.json"), 10, "none.json:1: cannot be read: No such file or directory"),
+        (
+            GRADED.replace("- short.json", "- list.json"),
+            10,
+            "list.json:1: grader: expected an object whose type is one of",
+        ),
+        (GRADED.replace("- short.json", "- text.json"), 10, "text.json:1: not valid JSON: Expecting value"),
+        (
+            GRADED.replace("- short.json", "- like.json"),
+            10,
+            "like.json:3: grader.operation: expected 'eq', 'ne', 'like'",
+        ),
+        (
+            GRADED.replace("operation: eq", "operation: same"),
+            9,
+            "grader.operation: expected 'eq', 'ne', 'like' or 'ilike'",
+        ),
+        (GRADED.replace(", reference: Paris", ""), 9, "grader.reference: this field is required"),
+        (GRADED.replace("sample.output_text", "output_text"), 9, "grader.input: '{{output_text}}' is no variable"),
+        (GRADED.replace("- short.json", "- 12"), 10, "graders.1"),
         (GRADED.replace("      - short.json\n", "    criteria: It says Paris.\n"), 3, "criteria needs a repository"),
         (GRADED.replace("      - short.json\n", "    accept: [git status]\n"), 3, "accept needs a repository"),
         (GRADED.replace("      - short.json\n", "    repository: two-branches\n"), 3, "accept: this field is required"),
@@ -328,7 +345,9 @@ def test_a_case_on_a_repository_may_have_graders_besides(tmp_path: Path) -> None
     ],
 )
 def test_a_mistake_in_a_case_without_a_repository_is_named(tmp_path: Path, text: str, line: int, words: str) -> None:
-    write(tmp_path, "{}", "short.json")
+    write(tmp_path, SHORT, "short.json")
+    like = {"type": "string_check", "name": "a", "operation": "same", "input": "a", "reference": "a"}
+    write(tmp_path, json.dumps(like, indent=1).replace('"name": "a",\n', '"name": "a",'), "like.json")
     write(tmp_path, "[]", "list.json")
     write(tmp_path, "text", "text.json")
     path = write(tmp_path, text)
@@ -342,9 +361,9 @@ def test_a_mistake_in_a_case_without_a_repository_is_named(tmp_path: Path, text:
 
 def test_a_change_in_a_grader_file_is_a_change_of_the_cases(tmp_path: Path) -> None:
     path = write(tmp_path, GRADED)
-    write(tmp_path, '{"name": "short", "limit": 1}', "short.json")
+    write(tmp_path, SHORT, "short.json")
     first = load_cases([path])
-    write(tmp_path, '{"name": "short", "limit": 2}', "short.json")
+    write(tmp_path, SHORT.replace("return 1", "return 0"), "short.json")
     second = load_cases([path])
 
     assert case_set_hash(first, {}) != case_set_hash(second, {})

@@ -39,6 +39,8 @@ class Problem:
 
     path: str
     """Where, e.g. `grader.input[0].content`."""
+    location: tuple[str | int, ...]
+    """The same without what the grader itself was called: `("input", 0, "content")`."""
     message: str
     """What was expected there and what was found, without the path."""
     missing: bool = False
@@ -60,7 +62,7 @@ def parse(data: Any, *, path: str = "grader") -> Grader:
     except ValidationError as error:
         problems = error.errors(include_url=False)
     except RecursionError:
-        raise GraderInvalid((Problem(path, "it is nested too deeply"),)) from None
+        raise GraderInvalid((Problem(path, (), "it is nested too deeply"),)) from None
     raise GraderInvalid(tuple(_problem(one, path) for one in problems))
 
 
@@ -71,12 +73,8 @@ def dump(grader: Grader) -> dict[str, Any]:
 
 def _problem(error: Mapping[str, Any], path: str) -> Problem:
     kind, found = error["type"], error.get("input")
-    place = path
-    for step in error["loc"]:
-        if isinstance(step, int):
-            place += f"[{step}]"
-        elif not step.startswith("type:"):  # which member of a union it was
-            place += f".{step}"
+    location = tuple(step for step in error["loc"] if isinstance(step, int) or not step.startswith("type:"))
+    place = path + "".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in location)
     if kind in _EXPECTED:
         message = _EXPECTED[kind].format_map(error.get("ctx") or {})
     else:
@@ -86,7 +84,7 @@ def _problem(error: Mapping[str, Any], path: str) -> Problem:
         message += f"; its type is {_shown(found)}" if found is not None else "; it has no type"
     elif kind not in ("missing", "extra_forbidden", "value_error", "too_short", "too_long"):
         message += f", and found {_shown(found)}"
-    return Problem(place, message, missing=kind == "missing")
+    return Problem(place, location, message, missing=kind == "missing")
 
 
 def _shown(value: Any) -> str:

@@ -32,7 +32,7 @@ from distill.openai_graders import (
     sample_of,
 )
 from distill.openai_graders.embeddings import LocalEmbeddings
-from distill.openai_graders.source_sandbox import SourceSandbox
+from distill.sandbox.python_source import SourceSandbox
 from distill.server import completions
 from distill.server.body import read_shape
 from distill.server.errors import ApiError

@@ -32,7 +32,13 @@ from distill.sandbox.image import Entry, Image, Kind
 from distill.sandbox.pool import Pool, SandboxChoice, open_pool
 from distill.sandbox.tiers import interpreter
 
-LIMITS = Limits(seconds=120.0, file_bytes=1024**3, kept_bytes=16 * 1024 * 1024, output_bytes=64 * 1024)
+LIMITS = Limits(
+    seconds=120.0,
+    memory_bytes=2 * 1024**3,
+    file_bytes=1024**3,
+    kept_bytes=16 * 1024 * 1024,
+    output_bytes=64 * 1024,
+)
 WORKERS = 2
 """How many sources run at a time; a worker of its own for each."""
 
@@ -160,7 +166,7 @@ def _command() -> str:
 @functools.cache
 def _program() -> dict[str, Entry]:
     """What every run has: the program, and the packages that a source may import."""
-    program = files("distill.openai_graders").joinpath("source_runner.py").read_bytes()
+    program = files("distill.sandbox").joinpath("python_program.py").read_bytes()
     folders = ["home", "repo", _FOLDER, f"{_FOLDER}/packages"]
     entries = {folder: Entry(Kind.DIRECTORY, 0o755) for folder in folders}
     entries[f"{_FOLDER}/run.py"] = Entry(Kind.FILE, 0o644, program)
