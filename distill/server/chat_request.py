@@ -4,8 +4,7 @@ In: the body of POST /v1/chat/completions. Out: a `Generation` for each choice, 
 Parameters that are left out mean what they mean at OpenAI (temperature 1, no top-k). One that cannot be honored is
 refused and never ignored, except for those that change nothing about the answer (`user`, `service_tier` and the like).
 
-`store` and `metadata` are checked and accepted; nothing is kept here, since whoever asks keeps each answer in the
-completion store.
+`metadata` without `store` is accepted, as OpenAI accepts it, and kept nowhere.
 """
 
 from __future__ import annotations
@@ -48,6 +47,12 @@ _WITHOUT_EFFECT: Mapping[str, tuple[Any, ...]] = {
     "modalities": (["text"],),
 }
 """Values that ask for nothing, of parameters that are otherwise unsupported."""
+
+
+Metadata = Annotated[
+    dict[Annotated[str, Field(max_length=64)], Annotated[str, Field(max_length=512)]], Field(max_length=16)
+]
+"""What OpenAI's platform lets be attached to its objects."""
 
 
 def _refuse(kind: str, message: str) -> PydanticCustomError:
@@ -133,9 +138,7 @@ class ChatRequest(_Strict):
     stream: bool = False
     stream_options: StreamOptions | None = None
     store: bool = False
-    metadata: dict[Annotated[str, Field(max_length=64)], Annotated[str, Field(max_length=512)]] = Field(
-        default_factory=dict, max_length=16
-    )
+    metadata: Metadata = Field(default_factory=dict)
     user: str | None = None
     service_tier: str | None = None
     safety_identifier: str | None = None

@@ -6,11 +6,11 @@ In: what the engine said about each choice. Out: the objects that go over the wi
 from __future__ import annotations
 
 import time
-import uuid
 from dataclasses import dataclass, field
 from typing import Any
 
 from distill.server.generation import Finished, Piece, TokenLogprob
+from distill.server.ids import new_id
 
 
 @dataclass(slots=True)
@@ -36,7 +36,7 @@ class Envelope:
     model: str
     fingerprint: str
     with_logprobs: bool
-    id: str = field(default_factory=lambda: f"chatcmpl-{uuid.uuid4().hex}")
+    id: str = field(default_factory=lambda: new_id("chatcmpl"))
     created: int = field(default_factory=lambda: int(time.time()))
 
     def completion(self, answers: list[Answer]) -> dict[str, Any]:

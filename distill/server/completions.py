@@ -1,7 +1,7 @@
 """POST /v1/chat/completions: from the request to its answer, whole or streamed.
 
-In: an HTTP request. Out: what OpenAI's API would answer. Whoever hangs up stops costing anything: their generations are
-abandoned, and nobody else's.
+In: an HTTP request, or its body from within the process. Out: what OpenAI's API would answer, kept first if that was
+asked for. Whoever hangs up stops costing anything: their generations are abandoned, and nobody else's.
 """
 
 from __future__ import annotations
@@ -9,19 +9,21 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
-from collections.abc import AsyncGenerator, Coroutine
+from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine
 from typing import Any, TypeVar
 
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
 
-from distill.server import chat_request
-from distill.server.body import read_json
+from distill.server import chat_request, stored_completions
+from distill.server.body import read_object
 from distill.server.chat_response import Answer, Envelope
 from distill.server.errors import ApiError, from_engine
 from distill.server.generation import Engine, EngineError, Finished, Generation, Piece
+from distill.server.ids import new_id
 from distill.server.platform import Platform, platform_of
+from distill.server.request_ids import request_id_of
 
 Result = TypeVar("Result")
 Events = AsyncGenerator[tuple[int, Piece | Finished], None]
@@ -31,10 +33,16 @@ Events = AsyncGenerator[tuple[int, Piece | Finished], None]
 async def create(request: Request) -> Response:
     """The endpoint. Raises `ApiError`."""
     platform = platform_of(request)
-    asked = chat_request.parse(await read_json(request))
+    body = await read_object(request)
+    asked = chat_request.parse(body)
     engine = await platform.catalog.engine(asked.model)
     envelope = Envelope(asked.model, engine.fingerprint, asked.logprobs)
     events = _all_choices(engine, asked.generations())
+
+    async def keep(answers: list[Answer]) -> None:
+        if asked.store:
+            await stored_completions.keep(platform, envelope.completion(answers), asked, body, request_id_of(request))
+
     try:
         if asked.stream:
             # Waiting for the first piece here makes a prompt that is too long a 400, and not a stream that breaks.
@@ -44,24 +52,31 @@ async def create(request: Request) -> Response:
     except EngineError as error:
         raise from_engine(error) from None
     if not asked.stream:
+        await keep(answers)
         return JSONResponse(envelope.completion(answers))
     with_usage = asked.stream_options is not None and asked.stream_options.include_usage
-    stream = _server_sent(envelope, first, events, asked.n, with_usage)
+    stream = _server_sent(envelope, first, events, asked.n, with_usage, keep)
     return StreamingResponse(stream, media_type="text/event-stream", headers={"cache-control": "no-cache"})
 
 
 async def complete(platform: Platform, body: dict[str, Any]) -> dict[str, Any]:
-    """What the endpoint answers to `body`, for those who are in this process already. Raises `ApiError`."""
+    """What the endpoint answers to `body`, for those who are in this process already. Raises `ApiError`.
+
+    With `store` it is kept; it is not streamed, so `stream` is refused.
+    """
     asked = chat_request.parse(body)
     if asked.stream:
-        raise ApiError(400, "A streamed answer cannot be had here.", param="stream", code="unsupported_value")
+        raise ApiError(400, "An answer cannot be streamed here.", param="stream", code="unsupported_value")
     engine = await platform.catalog.engine(asked.model)
     envelope = Envelope(asked.model, engine.fingerprint, asked.logprobs)
     try:
         answers = await _collect(_all_choices(engine, asked.generations()), asked.n)
     except EngineError as error:
         raise from_engine(error) from None
-    return envelope.completion(answers)
+    completion = envelope.completion(answers)
+    if asked.store:
+        await stored_completions.keep(platform, completion, asked, body, new_id("req", dash=False))
+    return completion
 
 
 async def _all_choices(engine: Engine, generations: list[Generation]) -> Events:
@@ -118,13 +133,23 @@ async def _unless_disconnected(request: Request, work: Coroutine[Any, Any, Resul
 
 
 async def _server_sent(
-    envelope: Envelope, first: tuple[int, Piece | Finished], rest: Events, choices: int, with_usage: bool
+    envelope: Envelope,
+    first: tuple[int, Piece | Finished],
+    rest: Events,
+    choices: int,
+    with_usage: bool,
+    keep: Callable[[list[Answer]], Awaitable[None]],
 ) -> AsyncGenerator[str, None]:
-    """The response as server-sent events; an engine that fails half-way says so in an event of its own."""
+    """The response as server-sent events; what fails half-way says so in an event of its own.
+
+    `keep` is called with the whole answer before the stream says that it is done.
+    """
     extra = {"usage": None} if with_usage else {}
     ends: list[Finished] = []
+    answers = [Answer() for _ in range(choices)]
 
     def line(index: int, event: Piece | Finished) -> str:
+        answers[index].add(event)
         if isinstance(event, Finished):
             ends.append(event)
             return _data(envelope.closing(index, event) | extra)
@@ -137,8 +162,12 @@ async def _server_sent(
         try:
             async for index, event in rest:
                 yield line(index, event)
+            await keep(answers)
         except EngineError as error:
             yield _data(from_engine(error).body())
+            return
+        except ApiError as error:
+            yield _data(error.body())
             return
         if with_usage:
             yield _data(envelope.usage(ends))

@@ -6,9 +6,9 @@ import asyncio
 import os
 import threading
 import time
-from collections.abc import AsyncGenerator, Callable, Iterator, Sequence
+from collections.abc import AsyncGenerator, Callable, Coroutine, Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import httpx2
 import openai
@@ -20,6 +20,7 @@ from distill.server.catalog import Catalog
 from distill.server.generation import Finished, Generation, Piece
 from distill.server.settings import ModelFiles, ServerSettings
 
+Result = TypeVar("Result")
 Event = Piece | Finished | Exception | threading.Event
 """What a stub engine does next; a `threading.Event` is waited for."""
 
@@ -85,6 +86,10 @@ class Platform:
         key = self.settings.api_key or "none"
         self.client = openai.OpenAI(base_url=f"{self.url}/v1", api_key=key, max_retries=0, timeout=20)
         self.http = httpx2.Client(base_url=self.url, timeout=20)
+
+    def run(self, work: Coroutine[Any, Any, Result]) -> Result:
+        """The result of a coroutine that uses `inside`, in this thread."""
+        return asyncio.run(work)
 
     def stop(self) -> None:
         self.client.close()
