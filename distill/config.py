@@ -11,7 +11,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
-from distill.models.registry import LocalModel
+from distill.models.registry import LocalModel, fine_tuned
 from distill.sources import SourceError, read_yaml, validate
 
 ROLES = ("baseline", "teacher", "student")
@@ -53,6 +53,10 @@ class Config(BaseModel):
     thresholds: dict[str, dict[str, Share]] = Field(
         default={}, description="Per role: floors for scores; ceilings for harm, unscored, latency and cost."
     )
+
+    def local_models(self) -> dict[str, LocalModel]:
+        """The local models by name: those of `models`, and those that were fine-tuned in the platform's folder."""
+        return {**fine_tuned(self.platform / "models"), **self.models}
 
     @field_validator("metadata")
     @classmethod
