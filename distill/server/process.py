@@ -31,10 +31,13 @@ from typing import IO, Any, Self
 import distill
 from distill.models.completion import ModelError
 from distill.models.registry import LocalModel
-from distill.server.settings import EngineSettings, ServerSettings, check_access
+from distill.server.settings import EngineSettings, JobSettings, ServerSettings, check_access
 from distill.server.weights import locate
 
-_WANTED = re.compile(r"PATH|HOME|TMPDIR|LANG|LC_.*|TZ|LD_LIBRARY_PATH|PYTHONPATH|SYSTEMROOT|OMP_.*")
+_WANTED = re.compile(
+    r"PATH|HOME|TMPDIR|LANG|LC_.*|TZ|LD_LIBRARY_PATH|PYTHONPATH|SYSTEMROOT|OMP_.*"
+    r"|DISTILL_CACHE|XDG_CACHE_HOME|HF_HOME|HF_HUB_CACHE|HF_HUB_OFFLINE|CUDA_VISIBLE_DEVICES"
+)
 _GRACE = 5.0  # seconds between asking the process to end and killing it
 _TAIL = 12  # lines of the log shown when it dies
 _TAIL_BYTES = 8192
@@ -68,6 +71,7 @@ class LocalServer:
         preload: bool = True,
         engine: EngineSettings | None = None,
         data: Path | None = None,
+        jobs: JobSettings | None = None,
         start_within: float = 120.0,
         report: Callable[[str], None] | None = None,
     ) -> None:
@@ -82,6 +86,7 @@ class LocalServer:
         self._preload = preload
         self._engine = engine or EngineSettings()
         self._data = data
+        self._jobs = jobs or JobSettings()
         self._start_within = start_within
         self._report = report or (lambda _message: None)
         self._process: subprocess.Popen[bytes] | None = None
@@ -120,6 +125,7 @@ class LocalServer:
             preload=self._preload,
             engine=self._engine,
             data=self._data,
+            jobs=self._jobs,
         )
         # A file without a name, so that nothing is left of it however this process ends.
         self._log = tempfile.TemporaryFile()  # noqa: SIM115 - stop() closes it
