@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from distill.commands import data, proofs, runs, setup
+from distill.commands import data, loop, migration, proofs, runs, setup
 
 app = typer.Typer(
     help="Distil a large model into a small one, with every answer graded by executing it.\n\n"
@@ -29,5 +29,8 @@ for command in (
     proofs.variants,
     proofs.mutate,
     proofs.validate,
+    loop.collect,
+    loop.verify,
+    migration.import_eval,
 ):
     app.command()(command)

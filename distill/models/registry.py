@@ -110,7 +110,7 @@ def resolve(
     base = _base_of(name)
     if base is not None and (base in models or base == EMBEDDED):
         raise _unknown_local(name, models)
-    return _remote(name, environ)
+    return remote(name, environ)
 
 
 def bind(target: Target, base_url: str, api_key: str | None = None) -> Target:
@@ -138,7 +138,9 @@ def is_loopback(url: str) -> bool:
         return False
 
 
-def _remote(name: str, environ: Mapping[str, str]) -> Target:
+def remote(name: str, environ: Mapping[str, str] | None = None) -> Target:
+    """A model at OPENAI_BASE_URL, or at OpenAI. Raises `ModelError` where the environment does not say enough."""
+    environ = os.environ if environ is None else environ
     given = environ.get("OPENAI_BASE_URL", "").strip()
     key = environ.get("OPENAI_API_KEY", "").strip()
     url = given or OPENAI_URL

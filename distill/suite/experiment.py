@@ -7,13 +7,13 @@ with the identifier that its test has. Plain data; nothing is asked or run here.
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from distill.cases import Case
 from distill.config import Config
-from distill.models.completion import Message, Prompt
+from distill.models.completion import Message, ModelError, Prompt
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,17 +73,43 @@ def identifier(experiment: Experiment, question: Question) -> str:
 
 
 def prompt_for(experiment: Experiment, question: Question, system_prompt: str) -> Prompt:
-    """What a contender is sent: the system prompt, then the request, and nothing about the case."""
+    """What a contender is sent: the system prompt, then the request, or the case's own messages in their place; and
+    nothing about the case."""
+    prompt = prompt_of(experiment.settings, question.case.request, system_prompt, sample=question.sample)
+    own: list[Message] = [{"role": one.role, "content": one.content} for one in question.case.messages]
+    return replace(prompt, messages=tuple(own)) if own else prompt
+
+
+def prompt_of(
+    settings: Config,
+    request: str,
+    system_prompt: str,
+    *,
+    sample: int = 0,
+    metadata: Mapping[str, str] | None = None,
+) -> Prompt:
+    """A request as every model is asked it, in evaluation and in training alike. `metadata` goes beside the
+    experiment's own."""
     messages: list[Message] = [
         {"role": "system", "content": system_prompt},
-        {"role": "user", "content": question.case.request},
+        {"role": "user", "content": request},
     ]
     return Prompt(
         messages=tuple(messages),
-        parameters=dict(experiment.settings.sampling),
-        metadata=dict(experiment.settings.metadata),
-        sample=question.sample,
+        parameters=dict(settings.sampling),
+        metadata={**settings.metadata, **(metadata or {})},
+        sample=sample,
     )
+
+
+def read_system_prompt(path: Path) -> str:
+    """Raises `ModelError` for a file that cannot be read."""
+    try:
+        return path.read_text(encoding="utf-8").strip()
+    except (OSError, UnicodeDecodeError) as error:
+        raise ModelError(
+            f"The system prompt {path} cannot be read ({error}): correct `system_prompt` in distill.yaml.", fatal=True
+        ) from None
 
 
 def assign_roles(texts: Sequence[str], settings: Config) -> tuple[Contender, ...]:

@@ -57,6 +57,7 @@ class Session:
         self._given = dict(given or {})
         self._experiment = experiment
         self._settings = experiment.settings
+        self._models = experiment.settings.local_models()
         self._recipes = recipes
         self._asked = asked
         self._command = tuple(command)
@@ -75,7 +76,7 @@ class Session:
         graders = load_graders(settings.graders, self._experiment.root / "graders")
         prices = load_prices(settings.prices)
         targets = self._targets()
-        judge = resolve(settings.judge, settings.models) if settings.judge else None
+        judge = resolve(settings.judge, self._models) if settings.judge else None
         with contextlib.ExitStack() as stack:
             pool = stack.enter_context(open_pool(settings.sandbox))
             store = stack.enter_context(_opened(settings.store))
@@ -113,7 +114,7 @@ class Session:
     def _targets(self) -> dict[str, Target]:
         used = {question.contender.role for question in self._asked if question.key not in self._given}
         return {
-            contender.role: resolve(contender.name, self._settings.models)
+            contender.role: resolve(contender.name, self._models)
             for contender in self._experiment.contenders
             if contender.role in used
         }
@@ -148,7 +149,7 @@ class Session:
         if not names:
             return ("http://127.0.0.1:1/v1", None)  # every local answer is stored: this address is never asked
         settings = self._settings
-        server = LocalServer(names, settings.models, data=settings.platform, report=lambda line: _say(stream, line))
+        server = LocalServer(names, self._models, data=settings.platform, report=lambda line: _say(stream, line))
         stack.enter_context(server)
         return (server.base_url, server.api_key)
 
@@ -157,7 +158,7 @@ class Session:
     ) -> AsyncIterator[tuple[Question, Completion | ModelError]]:
         for question in self._asked:
             if question.contender.name == REFERENCE:
-                yield question, reference_completion(question.case)
+                yield question, _reference(question)
             elif question.key in self._given:
                 yield question, self._given[question.key]
         batch = [
@@ -214,6 +215,13 @@ def _model_facts(contender: Contender, target: Target | None) -> ModelFacts:
         return ModelFacts(role=contender.role, name=contender.name)
     endpoint = target.origin if target.kind == "remote" else None
     return ModelFacts(role=contender.role, name=contender.name, kind=target.kind, endpoint=endpoint)
+
+
+def _reference(question: Question) -> Completion | ModelError:
+    try:
+        return reference_completion(question.case)
+    except ModelError as error:
+        return error
 
 
 def _judge(asker: Asker, target: Target, metadata: Mapping[str, str]) -> Any:
