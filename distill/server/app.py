@@ -24,6 +24,7 @@ from distill.server import access, completions, files_api, graders_api, jobs, mo
 from distill.server.catalog import Catalog
 from distill.server.errors import ApiError, on_api_error, on_http_error, on_unexpected
 from distill.server.platform import Platform, platform_of
+from distill.server.request_ids import RequestIds
 from distill.server.settings import ServerSettings
 
 RESOURCES: Sequence[ModuleType] = (
@@ -63,7 +64,7 @@ def create_app(platform: Platform) -> Starlette:
         routes += resource.ROUTES
     app = Starlette(
         routes=routes,
-        middleware=[Middleware(access.Gate, api_key=platform.settings.api_key)],
+        middleware=[Middleware(RequestIds), Middleware(access.Gate, api_key=platform.settings.api_key)],
         exception_handlers={ApiError: on_api_error, HTTPException: on_http_error, Exception: on_unexpected},
         lifespan=lifespan,
     )
