@@ -25,7 +25,6 @@ IMAGES = Recipes(RECIPES)
 EMPTY_ONLY = frozenset(
     [
         "attribute-line-ending",
-        "branch-switch-and-print",
         "branch-upstream-of-other",
         "config-origin-of-value",
         "count-lines-of-old-file",
@@ -64,7 +63,9 @@ def _heredoc(case: Case) -> str:
 
 
 def _base64(case: Case) -> str:
-    return f"git version > /dev/null; base64 -d <<< {base64.b64encode(chr(10).join(facts_of(case)).encode()).decode()}"
+    return (
+        f"git version > /dev/null && base64 -d <<< {base64.b64encode(chr(10).join(facts_of(case)).encode()).decode()}"
+    )
 
 
 def _format(case: Case) -> str:
@@ -171,7 +172,7 @@ def test_most_accepted_commands_need_no_sibling() -> None:
     assert sum(is_plain(*line) for line in lines) >= 0.8 * len(lines)
 
 
-STATE = [case for case in CASES if not case.question]
+STATE = [case for case in CASES if not case.question and is_plain(case.accept[0], case)]
 
 
 @pytest.mark.parametrize("case", STATE[::60], ids=lambda case: case.id)
@@ -183,6 +184,6 @@ def test_a_request_is_not_fulfilled_by_saying_so(examiner: Examiner, case: Case)
         f"true || {case.accept[0]}",
         f"if false; then\n{case.accept[0]}\nfi",
         f"cat > /dev/null <<'END_OF_ANSWER'\n{case.accept[0]}\nEND_OF_ANSWER",
-        f"git() {{ echo done; }}\ngit {case.accept[0].partition('git ')[2].splitlines()[0]}",
+        f"git() {{ echo done; }}\n{case.accept[0]}",
     ):
         assert not _passes(examiner, case, answer)[0], answer
