@@ -62,26 +62,53 @@ def serve(
         Path | None,
         typer.Option(help="Where everything is kept; default: `platform` of distill.yaml.", show_default=False),
     ] = None,
+    memory: Annotated[
+        float | None,
+        typer.Option(
+            min=0.001,
+            metavar="GB",
+            help="What loaded models may take; default: half of the machine's.",
+            show_default=False,
+        ),
+    ] = None,
+    engine: Annotated[
+        str | None,
+        typer.Option(
+            metavar="openai:URL", help="Put the platform in front of another server: vLLM, llama.cpp, Ollama."
+        ),
+    ] = None,
     experiment: Experiment = EXPERIMENT,
 ) -> None:
     """Serve local models with OpenAI's API, until Ctrl-C.
 
     Then, in another terminal: `OPENAI_BASE_URL=http://127.0.0.1:8000/v1 python your_script.py`. The API key that
-    clients have to send is taken from the environment variable DISTILL_API_KEY.
+    clients have to send is taken from the environment variable DISTILL_API_KEY. With --engine, the other server's key
+    is taken from DISTILL_ENGINE_API_KEY.
     """
     import os
 
     from distill.config import Config
     from distill.models.completion import ModelError
-    from distill.models.registry import EMBEDDED
+    from distill.models.registry import EMBEDDED, fine_tuned
     from distill.server.serve import serve as run_server
+    from distill.server.settings import remote_engine
 
     settings = settings_of(experiment) if experiment.exists() else Config()
-    local = settings.models
     folder = (data or settings.platform).absolute()
-    names = models or [EMBEDDED, *(name for name in local if name != EMBEDDED)]
+    local = {**fine_tuned(folder / "models"), **settings.models}
     try:
-        code = run_server(names, local, host=host, port=port, api_key=os.environ.get("DISTILL_API_KEY"), data=folder)
+        remote = remote_engine(engine, os.environ.get("DISTILL_ENGINE_API_KEY")) if engine else None
+        names = models or ([] if remote else [EMBEDDED, *(name for name in settings.models if name != EMBEDDED)])
+        code = run_server(
+            names,
+            local,
+            host=host,
+            port=port,
+            api_key=os.environ.get("DISTILL_API_KEY"),
+            data=folder,
+            memory=None if memory is None else int(memory * 1e9),
+            remote=remote,
+        )
     except (ModelError, ValueError) as error:
         fail(str(error))
     raise typer.Exit(code)

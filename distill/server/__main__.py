@@ -25,6 +25,7 @@ from distill.server.database import DataFolderError
 from distill.server.engine import LlamaEngine
 from distill.server.errors import ApiError
 from distill.server.memory import default_limit, needed
+from distill.server.remote_engine import RemoteEngines
 from distill.server.settings import ServerSettings
 
 Say = Callable[[dict[str, Any]], None]
@@ -76,6 +77,7 @@ def main() -> int:
         lambda files: LlamaEngine(files, settings.engine),
         memory=settings.memory or default_limit(),
         needed=lambda files: needed(files, settings.engine),
+        remote=RemoteEngines(settings.remote) if settings.remote else None,
     )
     try:
         platform = open_platform(settings, catalog)

@@ -12,7 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
-FinishReason = Literal["stop", "length"]
+FinishReason = Literal["stop", "length", "content_filter"]
+"""The last one only where another server generates, and withholds."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -31,13 +31,14 @@ from typing import IO, Any, Self
 import distill
 from distill.models.completion import ModelError
 from distill.models.registry import LocalModel
-from distill.server.settings import EngineSettings, JobSettings, ServerSettings, check_access
+from distill.server.settings import EngineSettings, JobSettings, RemoteSettings, ServerSettings, check_access
 from distill.server.weights import locate
 
 _WANTED = re.compile(
     r"PATH|HOME|TMPDIR|LANG|LC_.*|TZ|LD_LIBRARY_PATH|PYTHONPATH|SYSTEMROOT|OMP_.*"
     r"|DISTILL_CACHE|XDG_CACHE_HOME|HF_HOME|HF_HUB_CACHE|HF_HUB_OFFLINE|CUDA_VISIBLE_DEVICES"
 )
+_NETWORK = r"(?i:https?_proxy|all_proxy|no_proxy)|SSL_CERT_FILE|SSL_CERT_DIR"
 _GRACE = 5.0  # seconds between asking the process to end and killing it
 _TAIL = 12  # lines of the log shown when it dies
 _TAIL_BYTES = 8192
@@ -72,12 +73,15 @@ class LocalServer:
         engine: EngineSettings | None = None,
         data: Path | None = None,
         jobs: JobSettings | None = None,
+        memory: int | None = None,
+        remote: RemoteSettings | None = None,
         start_within: float = 120.0,
         report: Callable[[str], None] | None = None,
     ) -> None:
         """`needs_key` without `api_key` makes up a random one. `start_within`: seconds. `report` is told each step.
 
-        `data`: the folder for what the server keeps; by default a temporary one that goes with it.
+        `data`: the folder for what the server keeps; by default a temporary one that goes with it. `memory`: bytes that
+        loaded models may take together. `remote`: the server to ask for models that are not on this machine.
         """
         self._names = tuple(dict.fromkeys(names))
         self._models = dict(models or {})
@@ -87,6 +91,8 @@ class LocalServer:
         self._engine = engine or EngineSettings()
         self._data = data
         self._jobs = jobs or JobSettings()
+        self._memory = memory
+        self._remote = remote
         self._start_within = start_within
         self._report = report or (lambda _message: None)
         self._process: subprocess.Popen[bytes] | None = None
@@ -126,6 +132,8 @@ class LocalServer:
             engine=self._engine,
             data=self._data,
             jobs=self._jobs,
+            memory=self._memory,
+            remote=self._remote,
         )
         # A file without a name, so that nothing is left of it however this process ends.
         self._log = tempfile.TemporaryFile()  # noqa: SIM115 - stop() closes it
@@ -164,7 +172,7 @@ class LocalServer:
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=self._log,
-            env=child_environment(os.environ),
+            env=child_environment(os.environ, network=settings.remote is not None),
             start_new_session=True,  # Ctrl-C is for the run, which then stops its server in order
         )
         assert self._process.stdin is not None and self._process.stdout is not None  # noqa: S101
@@ -216,9 +224,13 @@ class LocalServer:
         return " Its log ends:\n" + "\n".join(f"  {line}" for line in shown) if shown else " Its log is empty."
 
 
-def child_environment(environ: Mapping[str, str]) -> dict[str, str]:
-    """What the server process gets: what a Python program needs to run, and the cores left alone by waiting threads."""
-    environment = {name: value for name, value in environ.items() if _WANTED.fullmatch(name)}
+def child_environment(environ: Mapping[str, str], *, network: bool = False) -> dict[str, str]:
+    """What the server process gets: what a Python program needs to run, and the cores left alone by waiting threads.
+
+    `network`: also what it needs to reach other machines from here.
+    """
+    wanted = re.compile(f"{_WANTED.pattern}|{_NETWORK}" if network else _WANTED.pattern)
+    environment = {name: value for name, value in environ.items() if wanted.fullmatch(name)}
     source = str(Path(distill.__file__).resolve().parent.parent)
     path = [source, *filter(None, environment.get("PYTHONPATH", "").split(os.pathsep))]
     return {"OMP_WAIT_POLICY": "PASSIVE", **environment, "PYTHONPATH": os.pathsep.join(path), "PYTHONUNBUFFERED": "1"}

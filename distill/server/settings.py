@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from urllib.parse import urlsplit
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from distill.models.registry import is_loopback
 
@@ -40,6 +41,26 @@ class EngineSettings(BaseModel):
     threads: int = Field(default_factory=lambda: usable_cores(), ge=1)
 
 
+class RemoteSettings(BaseModel):
+    """Another server that has the models, and speaks OpenAI's protocol."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    url: str
+    """Up to and with `/v1`, which is added where there is no path."""
+    api_key: str | None = Field(default=None, repr=False)
+
+    @field_validator("url")
+    @classmethod
+    def _whole(cls, url: str) -> str:
+        parts = urlsplit(url)
+        if parts.scheme not in ("http", "https") or not parts.hostname or parts.query or parts.fragment:
+            raise ValueError("has to be a URL such as http://127.0.0.1:11434/v1")
+        if parts.username or parts.password:
+            raise ValueError("must hold no password; the engine's key is given in DISTILL_ENGINE_API_KEY")
+        return url.rstrip("/") + ("" if parts.path.strip("/") else "/v1")
+
+
 class JobSettings(BaseModel):
     """How fine-tuning jobs are run."""
 
@@ -60,7 +81,7 @@ class ServerSettings(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    models: dict[str, ModelFiles] = Field(min_length=1)
+    models: dict[str, ModelFiles]
     host: str = "127.0.0.1"
     port: int = Field(default=0, ge=0, le=65535)
     """0 takes a free one."""
@@ -77,12 +98,32 @@ class ServerSettings(BaseModel):
     engine: EngineSettings = Field(default_factory=EngineSettings)
     memory: int | None = Field(default=None, ge=1)
     """Bytes that all loaded models may take together; None: half of the machine's, or of the control group's."""
+    remote: RemoteSettings | None = None
+    """Where models are asked that are not on this machine; None: nowhere."""
     jobs: JobSettings = Field(default_factory=JobSettings)
 
     @model_validator(mode="after")
     def _reachable_only_with_a_key(self) -> ServerSettings:
         check_access(self.host, self.api_key)
         return self
+
+    @model_validator(mode="after")
+    def _something_to_serve(self) -> ServerSettings:
+        if not self.models and self.remote is None:
+            raise ValueError("there is no model to serve")
+        return self
+
+
+def remote_engine(text: str, api_key: str | None) -> RemoteSettings:
+    """Reads `openai:URL`. Raises `ValueError` with a sentence."""
+    kind, _, url = text.partition(":")
+    if kind != "openai" or not url:
+        raise ValueError(f"--engine {text}: expected openai:URL, such as openai:http://127.0.0.1:11434/v1")
+    try:
+        return RemoteSettings(url=url, api_key=api_key or None)
+    except ValidationError as error:
+        reason = error.errors(include_input=False)[0]["msg"].removeprefix("Value error, ")
+        raise ValueError(f"--engine openai:URL: the URL {reason}") from None
 
 
 def check_access(host: str, api_key: str | None) -> None:
