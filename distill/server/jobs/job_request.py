@@ -53,11 +53,11 @@ class _Strict(BaseModel):
 class Hyperparameters(_Strict):
     n_epochs: Annotated[int | str, PlainValidator(_whole(1, 50))] = AUTO
     batch_size: Annotated[int | str, PlainValidator(_whole(1, 256))] = AUTO
-    learning_rate_multiplier: Annotated[float | str, PlainValidator(_positive())] = AUTO
+    learning_rate_multiplier: Annotated[int | float | str, PlainValidator(_positive())] = AUTO
 
 
 class PreferenceHyperparameters(Hyperparameters):
-    beta: Annotated[float | str, PlainValidator(_positive(2.0))] = AUTO
+    beta: Annotated[int | float | str, PlainValidator(_positive(2.0))] = AUTO
 
 
 class _Supervised(_Strict):

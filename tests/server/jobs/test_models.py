@@ -1,0 +1,41 @@
+"""Deleting what was fine-tuned, as a client does it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import openai
+import pytest
+
+from ..conftest import Start, until
+from .conftest import JobsOf, Trainer
+
+
+def test_a_fine_tuned_model_is_deleted_with_its_files(
+    start: Start, trainer: Trainer, jobs_of: JobsOf, tmp_path: Path
+) -> None:
+    platform = start(jobs=trainer.settings(), data=tmp_path)
+    jobs = jobs_of(platform.client)
+    job = jobs.create()
+    until(lambda: jobs.ended(job))
+    name = jobs.get(job).fine_tuned_model
+    assert name is not None and (tmp_path / "models" / job.id / "adapter.gguf").is_file()
+
+    deleted = platform.client.models.delete(name)
+
+    assert (deleted.id, deleted.deleted, deleted.object) == (name, True, "model")
+    assert not (tmp_path / "models" / job.id).exists()
+    served = {model.id for model in platform.client.models.list()}
+    assert served == {"small", "other", f"{name}:ckpt-step-3", f"{name}:ckpt-step-6"}
+    with pytest.raises(openai.NotFoundError):
+        platform.client.models.delete(name)
+    assert jobs.get(job).fine_tuned_model == name, "the job still says what it made"
+
+
+def test_a_model_that_was_not_made_here_cannot_be_deleted(start: Start, trainer: Trainer) -> None:
+    platform = start(jobs=trainer.settings())
+    with pytest.raises(openai.PermissionDeniedError, match="not fine-tuned here"):
+        platform.client.models.delete("small")
+    with pytest.raises(openai.NotFoundError):
+        platform.client.models.delete("ft:small:local:git:nothing")
+    assert "small" in {model.id for model in platform.client.models.list()}
