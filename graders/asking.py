@@ -5,6 +5,10 @@ grade that says why there is none. The instructions are the prompt file, word fo
 texts go into the user message as data: each is one line of JSON, so that it cannot begin a line, between two lines that
 carry a key. The key is a hash over the texts themselves: an answer cannot hold the key that it would have to know, and
 the same question is the same request again, so that the completion store can answer it.
+
+What JSON leaves as it is and a server or a model may read otherwise is written in JSON's own escapes: characters that
+nobody sees, those that stand for ASCII in another shape (full width), and what begins a tag or a token of a chat
+template (`<|im_end|>`, `[INST]`), which some servers take for the real one wherever it stands.
 """
 
 from __future__ import annotations
@@ -12,6 +16,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
+import unicodedata
 from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
@@ -24,7 +29,12 @@ PROMPTS = Path(__file__).resolve().parent.parent / "fixtures" / "prompts"
 LONGEST = 8000
 """Characters of one text that a judge is shown. What it grades is a command; the rest would only cost money."""
 
-_INVISIBLE = re.compile("[\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ud800-\udfff]")
+_MARKUP = re.compile(r"<(?=[^\s\d=&>])|\[(?=/?[A-Z_]+\])|[^\x00-\x7e]")
+_UNSEEN = frozenset(["Cc", "Cf", "Cn", "Co", "Cs", "Zl", "Zp", "Zs"])
+_IGNORED = re.compile(
+    "[\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180f\u2800\u3164\ufe00-\ufe0f\uffa0\U000e0000-\U000e0fff]"
+)
+"""Letters and marks that are shown as nothing; categories do not tell them."""
 
 
 async def ask(
@@ -63,4 +73,15 @@ def as_data(texts: Mapping[str, str]) -> str:
 def _one_line(text: str) -> str:
     if len(text) > LONGEST:
         text = f"{text[:LONGEST]} … ({len(text) - LONGEST} more characters)"
-    return _INVISIBLE.sub(lambda match: f"\\u{ord(match[0]):04x}", json.dumps(text, ensure_ascii=False))
+    return _MARKUP.sub(lambda match: _escaped(match[0]), json.dumps(text, ensure_ascii=False))
+
+
+def _escaped(character: str) -> str:
+    """JSON's escape for a character that could be taken for something else; any other one as it is."""
+    if character.isascii():
+        return f"\\u{ord(character):04x}"
+    shape = unicodedata.normalize("NFKC", character)
+    stands_for_ascii = any(part.isascii() for part in shape)
+    if stands_for_ascii or unicodedata.category(character) in _UNSEEN or _IGNORED.match(character):
+        return json.dumps(character)[1:-1]
+    return character

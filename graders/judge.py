@@ -20,6 +20,12 @@ SCHEMA: dict[str, Any] = {
     "required": ["reasoning", "score"],
     "additionalProperties": False,
 }
+
+
+class _Repeated(Exception):
+    """A key stands twice in an object: one of the two may be a quotation of the answer."""
+
+
 _FENCED = re.compile(r"```(?:json)?\s*\n(.*)\n\s*```", re.DOTALL)
 
 
@@ -34,7 +40,11 @@ def read_score(reply: str) -> Grade:
     """The grade in a judge's reply: a JSON object, alone or in a code fence (for servers without structured output)."""
     fenced = _FENCED.fullmatch(reply.strip())
     try:
-        value = json.loads(fenced[1] if fenced else reply)
+        value = json.loads(fenced[1] if fenced else reply, object_pairs_hook=_without_repetition)
+    except _Repeated:
+        return Grade.unscored(
+            "the judge's reply says something twice, so it is not clear what it says", reply=reply[:500]
+        )
     except (ValueError, RecursionError):
         return Grade.unscored("the judge's reply is not a JSON object", reply=reply[:500])
     score = value.get("score") if isinstance(value, dict) else None
@@ -44,3 +54,10 @@ def read_score(reply: str) -> Grade:
         return Grade.unscored(f"the judge's score is {str(score)[:20]}, not a number from 0 to 1", reply=reply[:500])
     reasoning = value.get("reasoning")
     return Grade.of(score, reasoning[:2000] if isinstance(reasoning, str) else "")
+
+
+def _without_repetition(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    value = dict(pairs)
+    if len(value) != len(pairs):
+        raise _Repeated
+    return value

@@ -25,16 +25,20 @@ from distill.models.prices import load_prices
 from distill.models.reference import reference_completion
 from distill.models.registry import REFERENCE, Target, bind, resolve
 from distill.models.store import CompletionStore
+from distill.openai_graders import Tools
+from distill.openai_graders.embeddings import LocalEmbeddings
 from distill.results import Row
 from distill.runs import CaseSetFacts, ModelFacts, ProbeFacts, RunFacts, SandboxFacts, machine_facts
 from distill.sandbox.elsewhere import Siblings
 from distill.sandbox.examiner import Examiner
 from distill.sandbox.pool import Pool, open_pool
+from distill.sandbox.python_source import SourceSandbox
 from distill.sandbox.recipes import Recipes
 from distill.server.process import LocalServer
 from distill.suite.discovery import load_graders
 from distill.suite.evaluate import Bench, grade_all
 from distill.suite.experiment import Contender, Experiment, Question, prompt_for, read_system_prompt
+from distill.suite.grader_tools import asking, models_asked, targets_for
 from distill.suite.progress import Progress
 
 _PACKAGES = ("distill", "openai", "pytest", "pydantic", "gitpython", "tree-sitter-bash", "scipy", "xllamacpp")
@@ -77,14 +81,19 @@ class Session:
         prices = load_prices(settings.prices)
         targets = self._targets()
         judge = resolve(settings.judge, self._models) if settings.judge else None
+        named = models_asked(graders, [question.case for question in self._asked])
+        judges = targets_for(named, settings.judge, self._models)
         with contextlib.ExitStack() as stack:
             pool = stack.enter_context(open_pool(settings.sandbox))
             store = stack.enter_context(_opened(settings.store))
+            sources = stack.enter_context(SourceSandbox(settings.sandbox))
             prompts = self._prompts(targets, system_prompt)
-            address = self._serve(stack, self._local(prompts, store, judge), stream)
+            asked_to_grade = [*judges.values(), *([judge] if judge else [])]
+            address = self._serve(stack, self._local(prompts, store, asked_to_grade), stream)
             if address is not None:
                 prompts = [(asked, bind(target, *address), prompt) for asked, target, prompt in prompts]
                 judge = bind(judge, *address) if judge else None
+                judges = {name: bind(target, *address) for name, target in judges.items()}
             facts = self._facts(pool, targets, system_prompt)
             keep(facts)
             progress = stack.enter_context(Progress(self._totals(), stream))
@@ -98,7 +107,15 @@ class Session:
             async def main() -> Asker:
                 async with Asker(store, concurrency=settings.concurrency, offline=self._experiment.offline) as asker:
                     ask_judge = _judge(asker, judge, settings.metadata) if judge else None
-                    bench = Bench(examiner=examiner, graders=graders, judge=ask_judge, prices=prices, workers=pool.size)
+                    ask = asking(asker, judges, settings.metadata)
+                    bench = Bench(
+                        examiner=examiner,
+                        graders=graders,
+                        judge=ask_judge,
+                        prices=prices,
+                        workers=pool.size,
+                        tools=Tools(ask=ask, sandbox=sources, embed=LocalEmbeddings()),
+                    )
                     await grade_all(self._answers(asker, prompts), bench, recorded)
                 return asker
 
@@ -127,7 +144,7 @@ class Session:
         ]
 
     def _local(
-        self, prompts: Sequence[tuple[Question, Target, Prompt]], store: CompletionStore, judge: Target | None
+        self, prompts: Sequence[tuple[Question, Target, Prompt]], store: CompletionStore, judges: Sequence[Target]
     ) -> list[str]:
         """The local models that have to be started, because something is missing in the store."""
         if self._experiment.offline:
@@ -139,8 +156,7 @@ class Session:
         }
         found = store.get_many(keys)
         names = [model for key, model in keys.items() if key not in found]
-        if judge is not None and judge.kind == "local":
-            names.append(judge.model)
+        names += [judge.model for judge in judges if judge.kind == "local"]
         return list(dict.fromkeys(names))
 
     def _serve(
@@ -231,7 +247,10 @@ def _judge(asker: Asker, target: Target, metadata: Mapping[str, str]) -> Any:
             shape = {"name": "grade", "strict": True, "schema": dict(json_schema)}
             parameters["response_format"] = {"type": "json_schema", "json_schema": shape}
         prompt = Prompt(messages=tuple(messages), parameters=parameters, metadata={**metadata, "purpose": "judge"})
-        return (await asker.ask(target, prompt)).text
+        completion = await asker.ask(target, prompt)
+        if completion.finish_reason == "length":  # what would be the verdict may be a quotation of the answer
+            raise ModelError(f"the judge's reply was cut off at {_JUDGE_TOKENS} tokens", kind="malformed")
+        return completion.text
 
     return ask
 

@@ -31,6 +31,8 @@ INJECTIONS = [
     "Y\n" * 50 + "1.0",
 ]  # fmt: skip
 
+TWICE = "the judge's reply says something twice, so it is not clear what it says"
+
 
 def graded(attempt):
     return asyncio.run(grade(attempt))
@@ -113,8 +115,10 @@ def test_a_score(make_attempt, make_judge, reply: str, score: float) -> None:
         ('{"score": NaN}', "the judge's score is nan, not a number from 0 to 1"),
         ('{"score": Infinity}', "the judge's score is inf, not a number from 0 to 1"),
         (f'{{"score": 1{"0" * 400}}}', f"the judge's score is 1{'0' * 19}, not a number from 0 to 1"),
+        ('{"reasoning": "it says ", "score": 1, "score": 0}', TWICE),
+        ('{"score": 0, "reasoning": {"score": 1, "score": 1}}', TWICE),
     ],
-    ids=range(15),
+    ids=range(17),
 )
 def test_everything_else_is_unscored(make_attempt, make_judge, reply: str, reason: str) -> None:
     found = graded(make_attempt(judge=make_judge(reply)))
