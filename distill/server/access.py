@@ -1,7 +1,7 @@
 """Who may ask the local platform.
 
 With an API key: whoever has it. Without one: programs on this machine that address it as such. The second rule keeps
-out web pages, which a browser on this machine would otherwise let ask under a host name of their own.
+out web pages, which a browser on this machine would otherwise let ask under a host name of their own, or send a form.
 """
 
 from __future__ import annotations
@@ -11,8 +11,8 @@ import hmac
 from starlette.requests import Request
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from distill.models.registry import is_loopback
 from distill.server.errors import ApiError
-from distill.server.settings import is_loopback_host
 
 PUBLIC = "/health"
 """The one path that anybody may ask; it says only whether the models are loaded."""
@@ -31,9 +31,12 @@ class Gate:
 
     def _refusal(self, request: Request) -> ApiError | None:
         if self.api_key is None:
-            if is_loopback_host(request.url.hostname or ""):
-                return None
-            return ApiError(403, "This server answers to 127.0.0.1 and localhost only.", code="host_not_allowed")
+            if not _is_here(f"http://{request.headers.get('host', '')}"):
+                return ApiError(403, "This server answers to 127.0.0.1 and localhost only.", code="host_not_allowed")
+            # A browser lets any page send a form anywhere, and says here whose page it is.
+            if not _is_here(request.headers.get("origin", "http://localhost")):
+                return ApiError(403, "Web pages of other sites may not ask this server.", code="origin_not_allowed")
+            return None
         scheme, _, given = request.headers.get("authorization", "").partition(" ")
         if scheme.lower() != "bearer" or not given.strip():
             message = "You didn't provide an API key. Send it as 'Authorization: Bearer KEY'."
@@ -41,3 +44,10 @@ class Gate:
         if not hmac.compare_digest(given.strip().encode(), self.api_key.encode()):
             return ApiError(401, "Incorrect API key provided.", code="invalid_api_key")
         return None
+
+
+def _is_here(url: str) -> bool:
+    try:
+        return is_loopback(url)
+    except ValueError:  # it is no URL
+        return False

@@ -2,16 +2,51 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Collection
 from typing import Any, TypeVar
 
 import pydantic_core
 from pydantic import BaseModel, ValidationError
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 
 from distill.server.errors import ApiError, from_validation
 
 Shape = TypeVar("Shape", bound=BaseModel)
+
+_HEARD_OUT = 5.0  # seconds
+_MOST_HEARD = 64 * 1024 * 1024  # bytes
+
+
+@contextlib.asynccontextmanager
+async def bounded(request: Request, largest: int) -> AsyncIterator[None]:
+    """Refuse a body that announces more than `largest` bytes (413), and hear out whoever is refused.
+
+    A connection that is closed while the client still sends takes the answer with it, so that the client would see a
+    broken connection and try again.
+    """
+    try:
+        announced = request.headers.get("content-length", "")
+        if announced.isdigit() and len(announced) < 20 and int(announced) > largest:
+            raise _too_large(largest)
+        yield
+    except ClientDisconnect:
+        raise ApiError(499, "The client closed the connection.") from None
+    except ApiError:
+        # There is a RuntimeError where all of it has been heard already.
+        with contextlib.suppress(TimeoutError, ClientDisconnect, RuntimeError):
+            async with asyncio.timeout(_HEARD_OUT):
+                heard = 0
+                async for part in request.stream():
+                    heard += len(part)
+                    if heard > _MOST_HEARD:
+                        break
+        raise
+
+
+def _too_large(largest: int) -> ApiError:
+    return ApiError(413, f"The request body is larger than {largest:,} bytes.", code="request_too_large")
 
 
 async def read_json(request: Request) -> Any:
@@ -22,10 +57,11 @@ async def read_json(request: Request) -> Any:
         message = "The request body has to be JSON, sent with the header 'Content-Type: application/json'."
         raise ApiError(400, message, code="invalid_content_type")
     body = bytearray()
-    async for part in request.stream():
-        body += part
-        if len(body) > largest:
-            raise ApiError(413, f"The request body is larger than {largest:,} bytes.", code="request_too_large")
+    async with bounded(request, largest):
+        async for part in request.stream():
+            body += part
+            if len(body) > largest:
+                raise _too_large(largest)
     try:
         return pydantic_core.from_json(bytes(body), allow_inf_nan=False)
     except ValueError as error:

@@ -71,17 +71,18 @@ class Files:
         purpose: str,
         content: bytes | Iterable[bytes] | AsyncIterable[bytes],
         *,
-        expires_at: int | None = None,
+        expires_after: int | None = None,
         check: Check | None = None,
     ) -> dict[str, Any]:
         """OpenAI's file object, once the file and its row are on the disk. Raises `ApiError`.
 
-        `check`: says what is wrong with the content, if anything, which then is the object's status.
+        `expires_after`: seconds after which it is deleted; None keeps it. `check`: says what is wrong with the content,
+        if anything, which then is the object's status.
         """
         async with self.receive() as partial:
             async for block in _blocks(content):
                 await self.append(partial, block)
-            return await self.keep(partial, filename, purpose, expires_at=expires_at, check=check)
+            return await self.keep(partial, filename, purpose, expires_after=expires_after, check=check)
 
     @contextlib.asynccontextmanager
     async def receive(self) -> AsyncIterator[Partial]:
@@ -114,7 +115,7 @@ class Files:
         filename: str,
         purpose: str,
         *,
-        expires_at: int | None = None,
+        expires_after: int | None = None,
         check: Check | None = None,
     ) -> dict[str, Any]:
         """Give what was received its id, its name and its row. Raises `ApiError`."""
@@ -122,13 +123,14 @@ class Files:
             await asyncio.to_thread(_flush, partial.output)
         problem = await asyncio.to_thread(check, partial.path) if check else None
         file_id = new_id("file")
+        created = int(time.time())
         row = {
             "id": file_id,
             "filename": filename,
             "purpose": purpose,
             "bytes": partial.size,
-            "created_at": int(time.time()),
-            "expires_at": expires_at,
+            "created_at": created,
+            "expires_at": None if expires_after is None else created + expires_after,
             "status": "error" if problem else "processed",
             "status_details": problem,
         }

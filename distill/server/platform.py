@@ -30,7 +30,7 @@ from distill.server.settings import ServerSettings
 DATABASE = "platform.sqlite"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Platform:
     """Made by `Platform.open`; whoever opened it closes it."""
 

@@ -62,9 +62,20 @@ def test_health_needs_no_key(start: Start) -> None:
 def test_without_a_key_only_this_machine_by_name_may_ask(start: Start) -> None:
     platform = start(api_key=None)
 
-    assert platform.http.get("/v1/models", headers={"host": "localhost:1"}).status_code == 200
-    error = refused(platform.http.get("/v1/models", headers={"host": "attacker.example"}), 403)
-    assert error["code"] == "host_not_allowed"
+    for host in ("localhost:1", "127.0.0.1", "[::1]:8000"):
+        assert platform.http.get("/v1/models", headers={"host": host}).status_code == 200
+    for host in ("attacker.example", "", "[", "[::", "localhost.attacker.example", "127.0.0.1@attacker.example"):
+        error = refused(platform.http.get("/v1/models", headers={"host": host}), 403)
+        assert error["code"] == "host_not_allowed"
+
+
+def test_without_a_key_no_web_page_of_another_site_may_ask(start: Start) -> None:
+    platform = start(api_key=None)
+
+    assert platform.http.get("/v1/models", headers={"origin": "http://localhost:3000"}).status_code == 200
+    for origin in ("https://attacker.example", "null", "", "http://[", "file://", "https://localhost.attacker.example"):
+        error = refused(platform.http.get("/v1/models", headers={"origin": origin}), 403)
+        assert error["code"] == "origin_not_allowed"
 
 
 @pytest.mark.parametrize(
@@ -73,7 +84,7 @@ def test_without_a_key_only_this_machine_by_name_may_ask(start: Start) -> None:
         ("GET", "/v1/unknown", 404),
         ("GET", "/", 404),
         ("GET", "/v1/models/../../etc/passwd", 404),
-        ("GET", "/v1/chat/completions", 405),
+        ("PUT", "/v1/chat/completions", 405),
         ("DELETE", "/v1/models", 405),
     ],
 )

@@ -187,8 +187,8 @@ def test_messages_page_by_page(platform: Platform) -> None:
         ("metadata=git", "metadata"),
     ],
 )
-def test_a_list_that_cannot_be_had(platform: Platform, query: str, param: str) -> None:
-    response = platform.http.get(f"/v1/chat/completions?{query}", headers=KEY)
+def test_a_list_that_cannot_be_had(shared: Platform, query: str, param: str) -> None:
+    response = shared.http.get(f"/v1/chat/completions?{query}", headers=KEY)
 
     assert response.status_code == 400 and response.json()["error"]["param"] == param
 
@@ -216,8 +216,8 @@ def test_an_update_that_cannot_be_made(platform: Platform, body: Any) -> None:
 
 
 @pytest.mark.parametrize("name", ["no-such", "chatcmpl-' OR 1=1", "%00", "..%2f..", "x" * 10_000, "%F0%9F%98%80"])
-def test_an_id_that_nobody_has(platform: Platform, name: str) -> None:
-    response = platform.http.get(f"/v1/chat/completions/{name}", headers=KEY)
+def test_an_id_that_nobody_has(shared: Platform, name: str) -> None:
+    response = shared.http.get(f"/v1/chat/completions/{name}", headers=KEY)
 
     assert response.status_code == 404 and set(response.json()) == {"error"}
 
