@@ -31,6 +31,9 @@ for command in (
     proofs.validate,
     loop.collect,
     loop.verify,
+    loop.train,
+    loop.run,
+    loop.lineage,
     migration.import_eval,
 ):
     app.command()(command)

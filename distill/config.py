@@ -21,6 +21,20 @@ Share = Annotated[float, Field(ge=0)]
 SandboxChoice = Literal["auto", "bubblewrap", "landlock", "none"]
 
 
+class Training(BaseModel):
+    """How the student is fine-tuned, in the words of OpenAI's fine-tuning jobs."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    base: str | None = Field(default=None, description="What is fine-tuned; default: the baseline.")
+    method: Literal["supervised", "dpo"] = "supervised"
+    hyperparameters: dict[str, int | float | Literal["auto"]] = Field(
+        default={}, description="n_epochs, batch_size, learning_rate_multiplier, beta; what is left out is `auto`."
+    )
+    suffix: str = Field(default="git", pattern=r"^[A-Za-z0-9._-]{1,64}$", description="Stands in the model's name.")
+    seed: int = Field(default=1, ge=0, lt=2**31)
+
+
 class Config(BaseModel):
     """Everything that `distill.yaml` can say. Each key is optional and has the default shown here."""
 
@@ -50,6 +64,7 @@ class Config(BaseModel):
     )
     runs: Path = Field(default=Path("reports/runs"), description="Where a run's folder is made.")
     models: dict[str, LocalModel] = Field(default={}, description="Local GGUF models, by the name to call them.")
+    training: Training = Training()
     thresholds: dict[str, dict[str, Share]] = Field(
         default={}, description="Per role: floors for scores; ceilings for harm, unscored, latency and cost."
     )

@@ -60,9 +60,12 @@ def collect(
     samples: int = 1,
     max_cost: float | None = None,
     agree: Callable[[Estimate], bool] = lambda _: True,
+    server: tuple[str, str | None] | None = None,
     stream: TextIO,
 ) -> Collection | None:
     """Ask `model` every task `samples` times. None when `agree`, which is shown the estimate, says no.
+
+    `server`: base URL and key of a local platform that runs already; otherwise one is started for a local model.
 
     Raises `ModelError`, `StoreError`, `PriceUnknown`.
     """
@@ -75,7 +78,7 @@ def collect(
         for task in tasks
         for number in range(samples)
     ]
-    target = resolve(model, settings.models)
+    target = resolve(model, settings.local_models())
     budget = Budget(max_cost, prices, model)
     with contextlib.ExitStack() as stack:
         settings.store.parent.mkdir(parents=True, exist_ok=True)
@@ -86,7 +89,9 @@ def collect(
         missing = [each for each, key in zip(asked, keys, strict=True) if key not in found]
         if not agree(estimate((each.prompt for each in missing), len(stored), prices, model)):
             return None
-        if target.kind == "local":
+        if server is not None:
+            target = bind(target, *server)
+        elif target.kind == "local":
             target = _bound(stack, target, settings, needed=bool(missing), stream=stream)
         progress = stack.enter_context(Progress({"asking": len(asked)}, stream))
         asking = _Asking(target, budget, settings, store, progress)
@@ -170,7 +175,7 @@ def _bound(stack: contextlib.ExitStack, target: Target, settings: Config, *, nee
     if not needed:
         return bind(target, "http://127.0.0.1:1/v1")  # every answer is stored: this address is never asked
     server = LocalServer(
-        [target.model], settings.models, data=settings.platform, report=lambda line: print(line, file=stream)
+        [target.model], settings.local_models(), data=settings.platform, report=lambda line: print(line, file=stream)
     )
     stack.enter_context(server)
     return bind(target, server.base_url, server.api_key)

@@ -138,18 +138,25 @@ def verify(
 ) -> Verification:
     """Execute and decide every answer. `threads`: as many as the sandbox has workers is best. `on_progress` is told how
     many are executed."""
-    done = 0
-
-    def executed(answer: TeacherAnswer) -> Verified:
-        nonlocal done
-        row = _execute(answer, tasks.get(answer.task), examiner)
-        done += 1
-        on_progress(done)
-        return row
-
-    with ThreadPoolExecutor(threads, thread_name_prefix="verify") as executor:
-        rows = list(executor.map(executed, answers))
+    rows = executed(answers, tasks, examiner, threads=threads, on_progress=on_progress)
     return Verification(rows=tuple(_select(rows, tasks, Held(held_out))))
+
+
+def executed(
+    answers: Sequence[TeacherAnswer],
+    tasks: Mapping[str, Task],
+    examiner: Examiner,
+    *,
+    threads: int,
+    on_progress: Callable[[int], None] = lambda _: None,
+) -> list[Verified]:
+    """Each answer with its fate by execution alone."""
+    rows = []
+    with ThreadPoolExecutor(threads, thread_name_prefix="verify") as executor:
+        for row in executor.map(lambda answer: _execute(answer, tasks.get(answer.task), examiner), answers):
+            rows.append(row)
+            on_progress(len(rows))
+    return rows
 
 
 def _execute(answer: TeacherAnswer, task: Task | None, examiner: Examiner) -> Verified:

@@ -19,6 +19,7 @@ from pathlib import Path
 from pydantic import BaseModel, ConfigDict
 
 from distill.cases import Case, Recipe
+from distill.runs import write_whole
 from distill.sandbox.execution import Runner
 from distill.sandbox.recipes import Recipes
 from distill.training.candidates import Candidate, Maker
@@ -135,12 +136,13 @@ def generate(
 
 
 def write_variants(found: VariantSet, path: Path) -> None:
-    """Write one line of JSON a variant. The same variants give the same bytes."""
+    """Write one line of JSON a variant, whole or not at all. The same variants give the same bytes."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("w", encoding="utf-8", newline="\n") as file:
-        for variant in found.variants:
-            data = variant.model_dump(mode="json")
-            file.write(json.dumps(data, ensure_ascii=False, sort_keys=True, separators=(",", ":")) + "\n")
+    lines = [
+        json.dumps(variant.model_dump(mode="json"), ensure_ascii=False, sort_keys=True, separators=(",", ":")) + "\n"
+        for variant in found.variants
+    ]
+    write_whole(path, "".join(lines))
 
 
 def read_variants(path: Path) -> tuple[Variant, ...]:
