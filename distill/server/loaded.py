@@ -129,17 +129,26 @@ class Loaded:
         await self._make_room(base, everything)
         try:
             try:
-                engine = await asyncio.to_thread(self._open, everything)
+                engine = await self._opened(everything)
             except EngineError:
                 if everything == files:
                     raise
                 everything = files  # another model's broken adapter is no reason not to answer with this one
-                engine = await asyncio.to_thread(self._open, everything)
+                engine = await self._opened(everything)
         except BaseException:
             base.memory = 0
             self._wake()
             raise
         base.engine, base.adapters, base.used = engine, everything.adapters, time.monotonic()
+
+    async def _opened(self, files: ModelFiles) -> Engine:
+        opening = asyncio.ensure_future(asyncio.to_thread(self._open, files))
+        try:
+            return await asyncio.shield(opening)
+        except asyncio.CancelledError:  # a thread cannot be: what it opens has to be closed
+            with contextlib.suppress(EngineError):
+                await asyncio.to_thread((await opening).close)
+            raise
 
     async def _make_room(self, base: _Base, files: ModelFiles) -> None:
         """Unload what was not used for longest until there is room, and take it."""
