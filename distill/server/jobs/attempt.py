@@ -8,12 +8,15 @@ last two cases the job stays `running`, and another turn goes on from its last c
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import logging
+import shutil
 import signal
 import sqlite3
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -86,6 +89,10 @@ class Attempt:
             gguf, adapter = known["base_gguf"], known["start_adapter"]
             return Base(name=known["base"], gguf=gguf and Path(gguf), adapter=adapter and Path(adapter))
         base = find_base(self._platform, self._job.model)
+        if base.adapter is not None:  # a copy stays when its model is deleted while this job trains
+            copy = self._folder / "start"
+            shutil.copytree(base.adapter, copy, dirs_exist_ok=True)
+            base = replace(base, adapter=copy)
         training, validation = (self._folder / name for name in results.WORKING_FILES)
         task = {
             "base": base.name,
@@ -137,6 +144,7 @@ class Attempt:
         self._job = await self._database.read(lambda connection: _known(connection, self._job.id))
 
     async def _take_reports(self) -> None:
+        id = self._job.id
         while True:
             start = self._job.taken
             lines, end = await asyncio.to_thread(trainer_process.lines, self._folder, start)
@@ -155,10 +163,13 @@ class Attempt:
                 start: int = start,
                 end: int = end,
             ) -> Job | None:
-                return progress.take(connection, self._job.id, reports, start=start, end=end, models=models)
+                return progress.take(connection, id, reports, start=start, end=end, models=models)
 
             taken = await self._database.write(take)
-            if taken is None:
+            if taken is None:  # the job was canceled: what it did afterwards does not count
+                recorded = await self._database.read(lambda connection: records.checkpoint_steps(connection, id))
+                for step in models.keys() - recorded:
+                    await self._discard(f"{id}-step-{step}", models[step])
                 return
             self._job = taken
 
@@ -192,10 +203,14 @@ class Attempt:
         job = await self._database.write(
             lambda connection: _succeed(connection, self._job, result_file, outcome["trained_tokens"])
         )
-        if job is None:  # it was canceled meanwhile
-            self._platform.catalog.remove(self._job.target)
-            await asyncio.to_thread(results.drop_model, self._platform.data / "models" / self._job.id)
+        if job is None:  # it was canceled or paused
+            await self._discard(self._job.id, self._job.target)
         await self._refresh()
+
+    async def _discard(self, folder: str, name: str) -> None:
+        await asyncio.to_thread(results.drop_model, self._platform.data / "models" / folder)
+        with contextlib.suppress(ApiError):  # it was never served
+            self._platform.catalog.remove(name)
 
     async def _write_metrics(self) -> str:
         name = f"step_metrics_{self._job.id}.csv"

@@ -289,6 +289,10 @@ def add_checkpoint(
     )
 
 
+def checkpoint_steps(connection: sqlite3.Connection, job: str) -> set[int]:
+    return {row["step"] for row in connection.execute("SELECT step FROM fine_tuning_checkpoints WHERE job = ?", (job,))}
+
+
 def metrics(connection: sqlite3.Connection, job: str) -> list[dict[str, Any]]:
     """What was measured at each step, in their order."""
     steps: dict[int, dict[str, Any]] = {}

@@ -74,7 +74,8 @@ def drop_model(folder: Path) -> None:
 
 def tidy(working: Path) -> None:
     """Remove what only a job that goes on has a use for."""
-    shutil.rmtree(working / "checkpoints", ignore_errors=True)
+    for folder in ("checkpoints", "start"):
+        shutil.rmtree(working / folder, ignore_errors=True)
     for name in WORKING_FILES:
         (working / name).unlink(missing_ok=True)
 

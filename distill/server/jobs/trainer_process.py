@@ -93,9 +93,6 @@ class TrainerProcess:
         if self._process.poll() is None:
             # Popen would warn of a child that was not waited for. This one is left to itself on purpose.
             self._process.returncode = 0
-        else:
-            with contextlib.suppress(ProcessLookupError):
-                os.killpg(self._process.pid, signal.SIGKILL)  # what it started and did not end
 
 
 def lines(folder: Path, start: int) -> tuple[list[bytes], int]:

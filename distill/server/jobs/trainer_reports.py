@@ -65,7 +65,7 @@ class Checkpointed(BaseModel):
     step: Step
     folder: str
     """Inside the job's own folder."""
-    metrics: Annotated[dict[str, float], BeforeValidator(_measures)] = Field(default_factory=dict)
+    metrics: Annotated[dict[str, int | float], BeforeValidator(_measures)] = Field(default_factory=dict)
 
 
 class Checked(BaseModel):

@@ -106,14 +106,20 @@ def test_a_model_can_be_trained_further(start: Start, trainer: Trainer, jobs_of:
     name = jobs.get(first).fine_tuned_model
     assert name is not None
 
+    trainer.script(runs=[{"until": 1, "then": "wait"}])
     second = jobs.create(model=name, method={"type": "dpo"}, training_file=jobs.upload(*[PAIR] * 10))
+    until(lambda: bool(jobs.steps(second)))
+    started_from = tmp_path / "jobs" / second.id / "start"
+    assert (started_from / "adapter_model.safetensors").read_text() == "adapter_model.safetensors after step 6"
+    platform.client.models.delete(name)
+    trainer.go()
     until(lambda: jobs.ended(second))
 
     job = jobs.get(second)
     assert job.status == "succeeded", job.error
     assert job.model == name and (job.fine_tuned_model or "").startswith("ft:small:local::")
     task = (tmp_path / "jobs" / job.id / "job.json").read_text()
-    assert str(tmp_path / "models" / first.id) in task and '"method":"dpo"' in task
+    assert str(started_from) in task and '"method":"dpo"' in task
     assert job.method is not None and job.method.dpo is not None and job.method.dpo.hyperparameters is not None
     assert job.method.dpo.hyperparameters.beta == 0.1
     assert job.hyperparameters.n_epochs is None, "OpenAI shows these of supervised jobs alone"
