@@ -133,13 +133,15 @@ def validation_cases(dataset: Dataset) -> tuple[Case, ...]:
 
 
 def _split(kept: Sequence[Verified], tasks: Mapping[str, Task], share: float, seed: int) -> _Split:
-    """By wording; a request in a person's own words is always learned from."""
+    """By wording; a request in a person's own words is always learned from. Nothing is set apart from too little."""
     train: list[Verified] = []
     validation: list[Verified] = []
     for row in kept:
         wording = tasks[row.answer.task].wording
         drawn = int.from_bytes(hashlib.sha256(f"{seed}/{wording}".encode()).digest()[:8], "big") / 2**64
         (validation if wording and drawn < share else train).append(row)
+    if len(train) < max(FEWEST, len(validation)):
+        return _Split(tuple(kept), ())
     return _Split(tuple(train), tuple(validation))
 
 
