@@ -47,6 +47,10 @@ class Trainer:
         """Let those that wait go on, and let none wait any more."""
         (self._folder / "go").touch()
 
+    def leave(self) -> None:
+        """Let those that linger end."""
+        (self._folder / "leave").touch()
+
     @property
     def started(self) -> list[tuple[str, int]]:
         """The job and the process id of each time that it was started."""

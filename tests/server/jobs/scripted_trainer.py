@@ -2,7 +2,8 @@
 
 It is copied next to a `script.json` of the test's own: `epochs`, `steps` (in an epoch), `seconds` (a step), and `runs`,
 which says for the first, second, … time that it is started where it stops (`until`) and what happens there (`then`):
-`kill`, `exit`, `fail`, `garbage`, or `wait`, until there is a file `go` beside. The last of the runs repeats.
+`kill`, `exit`, `fail`, `garbage`, or `wait`, until there is a file `go` beside. The last of the runs repeats. With
+`lingers`, once it is told to end, it does so only when there is a file `leave` beside.
 """
 
 from __future__ import annotations
@@ -98,6 +99,8 @@ def main() -> None:
         if step == script.get("until"):
             go_wrong(script["then"])
         if STOP:
+            while script.get("lingers") and not (HERE / "leave").exists():
+                time.sleep(0.01)
             checkpoint(folder, step)
             sys.exit(3)
         if step % script["steps"] == 0:

@@ -79,6 +79,25 @@ def test_the_trainer_ends_with_a_server_that_is_killed_and_the_next_one_goes_on(
         assert done.fine_tuned_model in [model.id for model in jobs.client.models.list()], "and after a restart"
 
 
+def test_no_second_trainer_is_started_while_the_first_is_still_ending(
+    serve: Serve, trainer: Trainer, tmp_path: Path
+) -> None:
+    trainer.script(runs=[{"until": 5, "then": "wait", "lingers": True}, {}])
+    first = serve()
+    with jobs_at(first) as jobs:
+        job = jobs.create()
+        until(lambda: jobs.steps(job) == [1, 2, 3, 4, 5])
+    kill(first)
+    with jobs_at(serve()) as jobs:
+        time.sleep(1.0)
+        assert is_running(trainer.started[0][1]) and len(trainer.started) == 1
+        assert jobs.get(job).status == "running"
+        trainer.leave()
+        until(lambda: jobs.ended(job))
+        assert jobs.get(job).status == "succeeded" and jobs.steps(job) == [1, 2, 3, 4, 5, 6]
+    assert len(trainer.started) == 2
+
+
 @pytest.mark.slow
 def test_killed_again_and_again_it_comes_to_the_same_end(serve: Serve, trainer: Trainer, tmp_path: Path) -> None:
     trainer.script(epochs=8, steps=5, seconds=0.03)
