@@ -24,6 +24,7 @@ from distill.server.catalog import Catalog
 from distill.server.database import DataFolderError
 from distill.server.engine import LlamaEngine
 from distill.server.errors import ApiError
+from distill.server.listening import configuration
 from distill.server.memory import default_limit, needed
 from distill.server.remote_engine import RemoteEngines
 from distill.server.settings import ServerSettings
@@ -31,7 +32,6 @@ from distill.server.settings import ServerSettings
 Say = Callable[[dict[str, Any]], None]
 _GRACE = 3.0  # seconds for an orderly end once the parent is gone
 _LOOK_EVERY = 1.0
-_KEEP_ALIVE = 75  # seconds; longer than clients keep idle connections, so that none is closed under their hands
 
 
 class _Server(uvicorn.Server):
@@ -84,16 +84,7 @@ def main() -> int:
     except DataFolderError as error:
         say({"event": "failed", "message": str(error)})
         return 1
-    config = uvicorn.Config(
-        create_app(platform),
-        log_level="warning",
-        access_log=False,
-        server_header=False,
-        ws="none",
-        timeout_keep_alive=_KEEP_ALIVE,
-        timeout_graceful_shutdown=1,
-    )
-    server = _Server(config, settings, catalog, say)
+    server = _Server(configuration(create_app(platform), log_level="warning"), settings, catalog, say)
     _end_with_parent(server, os.getppid())
     with listener:
         server.run(sockets=[listener])

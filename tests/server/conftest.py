@@ -18,6 +18,7 @@ import uvicorn
 from distill.server.app import create_app, open_platform
 from distill.server.catalog import Catalog
 from distill.server.generation import Finished, Generation, Piece
+from distill.server.listening import configuration
 from distill.server.settings import ModelFiles, ServerSettings
 
 Result = TypeVar("Result")
@@ -76,8 +77,7 @@ class Platform:
         self.catalog = Catalog(models, lambda _files: engine)
         self.inside = open_platform(self.settings, self.catalog)
         app = create_app(self.inside)
-        config = uvicorn.Config(app, port=0, log_level="critical", ws="none", timeout_graceful_shutdown=1)
-        self._server = uvicorn.Server(config)
+        self._server = uvicorn.Server(configuration(app, port=0, log_level="critical"))
         self._thread = threading.Thread(target=self._server.run)
         self._thread.start()
         until(lambda: self._server.started or not self._thread.is_alive())
