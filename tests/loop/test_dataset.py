@@ -32,7 +32,7 @@ def lines(path: Path) -> list[Any]:
 
 
 def test_every_file_is_in_its_format(found: Verification, tasks: dict[str, Task], folder: Path) -> None:
-    dataset = write_dataset(found, tasks, "Answer with commands.", folder, validation=0.3)
+    dataset = write_dataset(found, tasks, "Answer with commands.", folder, validation=0.3, seed=2)
 
     train, validation = lines(folder / "train.jsonl"), lines(folder / "validation.jsonl")
     assert len(train) + len(validation) == 18
@@ -65,7 +65,7 @@ def test_near_misses_stand_in_where_no_answer_failed(found: Verification, tasks:
 
 
 def test_validation_takes_whole_wordings(found: Verification, tasks: dict[str, Task], folder: Path) -> None:
-    dataset = write_dataset(found, tasks, "Answer with commands.", folder, validation=0.5)
+    dataset = write_dataset(found, tasks, "Answer with commands.", folder, validation=0.3, seed=2)
 
     apart = {tasks[case.id].wording for case in validation_cases(dataset)}
     trained = {message["messages"][1]["content"] for message in lines(folder / "train.jsonl")}
