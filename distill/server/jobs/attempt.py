@@ -9,20 +9,16 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import json
 import logging
-import shutil
 import signal
 import sqlite3
 import time
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from distill.server.errors import ApiError
 from distill.server.jobs import progress, records, results, trainer_process, trainer_reports
-from distill.server.jobs.base import Base, find_base
 from distill.server.jobs.records import Event, Job
 from distill.server.jobs.trainer_process import TrainerProcess
 from distill.server.jobs.trainer_reports import Checkpointed
@@ -47,7 +43,6 @@ class Attempt:
         self._job = job
         self._stopping = stopping
         self._folder = platform.data / "jobs" / job.id
-        self._base = Base(name=job.model)
         self._trainer: TrainerProcess | None = None
 
     async def run(self) -> None:
@@ -57,11 +52,10 @@ class Attempt:
             return
         self._job = started
         try:
-            if await self._prepare():
-                if self._job.outcome is None:
-                    await self._train()
-                if self._goes_on and self._job.outcome is not None:
-                    await self._finish(self._job.outcome)
+            if self._job.outcome is None:
+                await self._train()
+            if self._goes_on and self._job.outcome is not None:
+                await self._finish(self._job.outcome)
         finally:
             if self._trainer is not None:
                 self._trainer.close()
@@ -71,43 +65,6 @@ class Attempt:
     @property
     def _goes_on(self) -> bool:
         return self._job.status == "running" and not self._job.paused and not self._stopping()
-
-    async def _prepare(self) -> bool:
-        """Write down what the trainer is to do; false when the job has failed over it."""
-        try:
-            self._base = await asyncio.to_thread(self._write_task)
-        except ApiError as error:
-            await self._fail(error.code or "model_not_available", error.message, error.param)
-            return False
-        return True
-
-    def _write_task(self) -> Base:
-        """A trainer that goes on finds the task that it began with, whatever has changed about the models since."""
-        path = self._folder / "job.json"
-        if path.exists():
-            known = json.loads(path.read_text(encoding="utf-8"))
-            gguf, adapter = known["base_gguf"], known["start_adapter"]
-            return Base(name=known["base"], gguf=gguf and Path(gguf), adapter=adapter and Path(adapter))
-        base = find_base(self._platform, self._job.model)
-        if base.adapter is not None:  # a copy stays when its model is deleted while this job trains
-            copy = self._folder / "start"
-            shutil.copytree(base.adapter, copy, dirs_exist_ok=True)
-            base = replace(base, adapter=copy)
-        training, validation = (self._folder / name for name in results.WORKING_FILES)
-        task = {
-            "base": base.name,
-            "base_gguf": base.gguf and str(base.gguf),
-            "start_adapter": base.adapter and str(base.adapter),
-            "method": self._job.method,
-            "training_file": str(training),
-            "validation_file": str(validation) if self._job.validation_file else None,
-            "hyperparameters": self._job.hyperparameters,
-            "seed": self._job.seed,
-        }
-        partial = path.with_suffix(".partial")
-        partial.write_text(records.to_json(task) + "\n", encoding="utf-8")
-        partial.replace(path)
-        return base
 
     async def _train(self) -> None:
         """Run the trainer until it has ended, which it is asked to when the job is no longer to run."""
@@ -185,11 +142,11 @@ class Attempt:
     async def _keep(self, folder: str, name: str, checkpoint: str) -> Path:
         """A model of its own from a checkpoint, served from now on."""
         models = self._platform.data / "models"
-        kept = await asyncio.to_thread(
-            results.keep_model, models, folder, name, self._job, self._base, self._folder, checkpoint
-        )
-        if self._base.gguf is not None:
-            self._platform.catalog.add(name, ModelFiles(gguf=self._base.gguf, adapters=(kept / results.ADAPTER,)))
+        kept = await asyncio.to_thread(results.keep_model, models, folder, name, self._job, self._folder, checkpoint)
+        if self._job.base.gguf is not None:
+            self._platform.catalog.add(
+                name, ModelFiles(gguf=Path(self._job.base.gguf), adapters=(kept / results.ADAPTER,))
+            )
         return kept
 
     async def _finish(self, outcome: dict[str, Any]) -> None:

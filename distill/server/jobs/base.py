@@ -25,10 +25,10 @@ _REPOSITORY = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*", re.ASCII)
 class Base:
     name: str
     """What the trainer calls it, and the BASE in the new model's name."""
-    gguf: Path | None = None
-    """Its weights, where they are served from a GGUF file."""
-    adapter: Path | None = None
-    """The folder of the adapter to go on from."""
+    gguf: str | None = None
+    """The path of its weights, where they are served from a GGUF file."""
+    adapter: str | None = None
+    """The path of the folder with the adapter to go on from."""
 
 
 def find_base(platform: Platform, model: str) -> Base:
@@ -38,12 +38,12 @@ def find_base(platform: Platform, model: str) -> Base:
             if not (folder / TRAINED_ADAPTER).is_file():
                 raise _refusal(model, f"it has no {TRAINED_ADAPTER} to go on from")
             known = platform.settings.models.get(trained.base)
-            return Base(name=trained.base, gguf=None if known is None else known.gguf, adapter=folder)
+            return Base(name=trained.base, gguf=None if known is None else str(known.gguf), adapter=str(folder))
     served = platform.settings.models.get(model)
     if served is not None:
         if served.adapters:
             raise _refusal(model, "it is served with an adapter that was not trained here; train on its base instead")
-        return Base(name=model, gguf=served.gguf)
+        return Base(name=model, gguf=str(served.gguf))
     path = Path(model)
     if (path.is_absolute() and (path / "config.json").is_file()) or _REPOSITORY.fullmatch(model):
         return Base(name=model)

@@ -45,6 +45,7 @@ async def _create(request: Request) -> Response:
         status="validating_files",
         created_at=int(time.time()),
         model=asked.model,
+        base=base,
         target=f"ft:{base.name}:local:{asked.suffix or ''}:{id[-8:]}",
         training_file=asked.training_file,
         validation_file=asked.validation_file,

@@ -23,6 +23,7 @@ from typing import Any, Literal, Self
 import pydantic_core
 
 from distill.server.ids import new_id
+from distill.server.jobs.base import Base
 from distill.server.pages import Page
 
 Status = Literal["validating_files", "queued", "running", "succeeded", "failed", "cancelled"]
@@ -39,6 +40,7 @@ CREATE TABLE IF NOT EXISTS fine_tuning_jobs (
     finished_at INTEGER,
     estimated_finish INTEGER,
     model TEXT NOT NULL,            -- what is fine-tuned, as it was asked for
+    base TEXT NOT NULL,             -- and what that was at the time
     target TEXT NOT NULL,           -- the name that the new model gets
     training_file TEXT NOT NULL,
     validation_file TEXT,
@@ -97,6 +99,7 @@ class Job:
     finished_at: int | None = None
     estimated_finish: int | None = None
     model: str
+    base: Base
     target: str
     training_file: str
     validation_file: str | None
@@ -117,6 +120,7 @@ class Job:
     @classmethod
     def of(cls, row: sqlite3.Row) -> Self:
         fields = dict(row)
+        fields["base"] = Base(**json.loads(fields["base"]))
         for name in ("hyperparameters", "metadata", "plan", "outcome", "error"):
             fields[name] = None if fields[name] is None else json.loads(fields[name])
         return cls(**{**fields, "paused": bool(fields["paused"])})
@@ -149,6 +153,7 @@ def insert(connection: sqlite3.Connection, job: Job, events: Sequence[Event]) ->
         "status": job.status,
         "created_at": job.created_at,
         "model": job.model,
+        "base": to_json(job.base),
         "target": job.target,
         "training_file": job.training_file,
         "validation_file": job.validation_file,

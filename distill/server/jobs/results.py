@@ -20,10 +20,10 @@ from typing import Any
 
 import distill
 from distill.models.fine_tuned import DESCRIPTION, FineTuned
-from distill.server.jobs.base import Base
 from distill.server.jobs.records import Job
 
 ADAPTER = "adapter.gguf"
+START = "start"
 WORKING_FILES = ("training.jsonl", "validation.jsonl")
 
 _ALSO_KEPT = ("adapter_model.safetensors", "adapter_config.json")
@@ -37,7 +37,7 @@ _COLUMNS = {
 """The columns of OpenAI's result file, and what each is called in the events."""
 
 
-def keep_model(models: Path, folder: str, name: str, job: Job, base: Base, working: Path, checkpoint: str) -> Path:
+def keep_model(models: Path, folder: str, name: str, job: Job, working: Path, checkpoint: str) -> Path:
     """The folder of the model, made from a checkpoint unless it is there already. Blocks. Raises `OSError`.
 
     `working` is the job's folder and `checkpoint` the folder inside it that the trainer named.
@@ -57,11 +57,11 @@ def keep_model(models: Path, folder: str, name: str, job: Job, base: Base, worki
         _flush(path)
     FineTuned(
         name=name,
-        base=base.name,
+        base=job.base.name,
         adapter=ADAPTER,
         created=int(time.time()),
         job=job.id,
-        lineage=_lineage(job, base, working, checkpoint),
+        lineage=_lineage(job, working, checkpoint),
     ).save(target)
     return target
 
@@ -74,7 +74,7 @@ def drop_model(folder: Path) -> None:
 
 def tidy(working: Path) -> None:
     """Remove what only a job that goes on has a use for."""
-    for folder in ("checkpoints", "start"):
+    for folder in ("checkpoints", START):
         shutil.rmtree(working / folder, ignore_errors=True)
     for name in WORKING_FILES:
         (working / name).unlink(missing_ok=True)
@@ -90,13 +90,13 @@ def metrics_file(steps: Iterable[Mapping[str, Any]]) -> bytes:
     return output.getvalue().encode()
 
 
-def _lineage(job: Job, base: Base, working: Path, checkpoint: str) -> dict[str, Any]:
+def _lineage(job: Job, working: Path, checkpoint: str) -> dict[str, Any]:
     """Everything that the model was made from."""
     training, validation = (_sha256(working / name) for name in WORKING_FILES)
     return {
         "model": job.model,
-        "base": base.name,
-        "base_gguf": None if base.gguf is None else base.gguf.name,
+        "base": job.base.name,
+        "base_gguf": None if job.base.gguf is None else Path(job.base.gguf).name,
         "training_file": {"id": job.training_file, "sha256": training},
         "validation_file": job.validation_file and {"id": job.validation_file, "sha256": validation},
         "method": job.method,

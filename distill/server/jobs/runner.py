@@ -19,8 +19,8 @@ from filelock import FileLock, Timeout
 from distill.server.errors import ApiError
 from distill.server.jobs import records, results
 from distill.server.jobs.attempt import Attempt
+from distill.server.jobs.preparation import prepare
 from distill.server.jobs.records import Event, Job
-from distill.server.jobs.validation import validate
 from distill.server.platform import Platform
 from distill.training_files import TrainingFileError
 
@@ -117,7 +117,7 @@ class Runner:
 
     async def _validate(self, job: Job) -> None:
         try:
-            await asyncio.to_thread(validate, self._platform, job)
+            await asyncio.to_thread(prepare, self._platform, job)
         except TrainingFileError as error:
             await self._fail(job, error.code, error.message, error.param)
         except OSError as error:

@@ -15,6 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from distill.server.jobs import progress, records, trainer_process, trainer_reports
+from distill.server.jobs.base import Base
 from distill.server.jobs.records import Job
 
 STEPS = 12
@@ -55,6 +56,7 @@ def job(connection: sqlite3.Connection, **values: Any) -> Job:
         status="running",
         created_at=1,
         model="small",
+        base=Base(name="small"),
         target="ft:small:local::1",
         training_file="file-1",
         validation_file=None,
