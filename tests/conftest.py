@@ -49,10 +49,18 @@ Script = Reply | Callable[[Request], Reply]
 class Loopback:
     """Plays a script for chat completions, one step a request; the last step repeats."""
 
-    def __init__(self, *script: Script, models: Sequence[str] | None = None, shutdown: str | None = None) -> None:
+    def __init__(
+        self,
+        *script: Script,
+        models: Sequence[str] | None = None,
+        shutdown: str | None = None,
+        otherwise: Reply | None = None,
+    ) -> None:
+        """`otherwise` answers every other path."""
         self.script = script or (self.answer("git status"),)
         self.models = models
         self.shutdown = shutdown
+        self.otherwise = otherwise or Reply(404, b"no such page")
         self.requests: list[Request] = []
         """Chat completions, in the order they came."""
         self.looked_up: list[str] = []
@@ -148,7 +156,7 @@ class Loopback:
             model = {"id": "m", "object": "model", "created": 1, "owned_by": "o", "shutdown_date": self.shutdown}
             return Reply(body=model) if self.shutdown else Reply(404, b"no such page")
         if request.path != "/v1/chat/completions":
-            return Reply(404, b"no such page")
+            return self.otherwise
         step = self.script[min(len(self.requests), len(self.script) - 1)]
         self.requests.append(request)
         return step(request) if callable(step) else step
