@@ -72,7 +72,7 @@ class JobSettings(BaseModel):
     """How often in a row, without progress between, a trainer that crashed is started again from its checkpoint."""
     trainer: str = "distill.trainer"
     """The module, or the path of the Python file, that trains. It is given the job's folder."""
-    trainer_needs: tuple[str, ...] = ("torch", "transformers", "peft", "gguf")
+    trainer_needs: tuple[str, ...] = ("torch", "transformers", "peft", "trl", "datasets", "gguf")
     """Packages without which a job fails before it is queued."""
 
 
@@ -95,6 +95,8 @@ class ServerSettings(BaseModel):
     """The folder for everything that is kept; None: a temporary one that goes with the server."""
     largest_upload: int = Field(default=512 * 1024 * 1024, ge=1)
     """Bytes that an uploaded file may have."""
+    patience: float = Field(default=5.0, gt=0)
+    """Seconds that a write waits for another program that has locked the database."""
     engine: EngineSettings = Field(default_factory=EngineSettings)
     memory: int | None = Field(default=None, ge=1)
     """Bytes that all loaded models may take together; None: half of the machine's, or of the control group's."""

@@ -5,7 +5,7 @@ job_request        what a client may ask for
 base               what a job starts from
 records, objects   what is known of jobs, events and checkpoints, and how it is shown
 service, runner    the queue: whose turn it is
-validation         a new job's files
+preparation        a new job's folder, and its files checked
 attempt            one turn of one job
 trainer_process    the trainer, as a process that ends with the server
 trainer_reports    what the trainer says

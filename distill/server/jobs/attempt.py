@@ -32,6 +32,7 @@ _GRACE = 60.0  # seconds for a last checkpoint before the trainer is killed
 _GRACE_WHEN_DONE = 10.0
 _BACK_OFF = 1.0
 _RESULTS = "fine-tune-results"
+_CRASHED, _NO_MEMORY = "trainer_crashed", "out_of_memory"
 
 
 class Attempt:
@@ -87,13 +88,13 @@ class Attempt:
             await asyncio.sleep(LOOK_EVERY)
         if self._goes_on and self._job.outcome is None:
             last_words = await asyncio.to_thread(trainer_process.end_of_log, self._folder)
-            await self._crashed(_ending(status, last_words))
+            await self._crashed(_ending(status, last_words), _NO_MEMORY if status == -signal.SIGKILL else _CRASHED)
 
     async def _started(self, trainer: TrainerProcess) -> bool:
         try:
             return trainer.start()
         except OSError as error:
-            await self._crashed(f"It could not be started: {error.strerror or error}.")
+            await self._crashed(f"It could not be started: {error.strerror or error}.", _CRASHED)
             await self._refresh()
             return False
 
@@ -108,10 +109,7 @@ class Attempt:
             if end == start:
                 return
             reports = [report for line in lines if (report := trainer_reports.read(line)) is not None]
-            models: dict[int, str] = {}
-            for report in reports:
-                if isinstance(report, Checkpointed):
-                    models |= await self._keep_checkpoint(report)
+            models = await self._keep_checkpoints(reports)
 
             def take(
                 connection: sqlite3.Connection,
@@ -124,20 +122,28 @@ class Attempt:
 
             taken = await self._database.write(take)
             if taken is None:  # the job was canceled: what it did afterwards does not count
-                recorded = await self._database.read(lambda connection: records.checkpoint_steps(connection, id))
-                for step in models.keys() - recorded:
-                    await self._discard(f"{id}-step-{step}", models[step])
+                for step, name in models.items():
+                    await self._discard(f"{id}-step-{step}", name)
                 return
             self._job = taken
 
-    async def _keep_checkpoint(self, report: Checkpointed) -> dict[int, str]:
-        name = f"{self._job.target}:ckpt-step-{report.step}"
-        try:
-            await self._keep(f"{self._job.id}-step-{report.step}", name, report.folder)
-        except OSError as error:
-            logger.warning("the checkpoint %s could not be kept: %s", name, error)
-            return {}
-        return {report.step: name}
+    async def _keep_checkpoints(self, reports: list[trainer_reports.Report]) -> dict[int, str]:
+        """The names of new models, by their step. A trainer that goes on reports its earlier checkpoints again."""
+        id = self._job.id
+        new = [report for report in reports if isinstance(report, Checkpointed)]
+        known = await self._database.read(lambda connection: records.checkpoint_steps(connection, id)) if new else set()
+        models = {}
+        for report in new:
+            if report.step in known:
+                continue
+            name = f"{self._job.target}:ckpt-step-{report.step}"
+            try:
+                await self._keep(f"{id}-step-{report.step}", name, report.folder)
+            except OSError as error:
+                logger.warning("the checkpoint %s could not be kept: %s", name, error)
+            else:
+                models[report.step] = name
+        return models
 
     async def _keep(self, folder: str, name: str, checkpoint: str) -> Path:
         """A model of its own from a checkpoint, served from now on."""
@@ -178,9 +184,9 @@ class Attempt:
         made = await self._platform.files.create(name, _RESULTS, results.metrics_file(steps))
         return str(made["id"])
 
-    async def _crashed(self, reason: str) -> None:
+    async def _crashed(self, reason: str, code: str) -> None:
         id, retries = self._job.id, self._platform.settings.jobs.retries
-        self._job = await self._database.write(lambda connection: _count_crash(connection, id, reason, retries))
+        self._job = await self._database.write(lambda connection: _count_crash(connection, id, reason, code, retries))
         if not self._job.ended:
             await asyncio.sleep(_BACK_OFF)
 
@@ -227,12 +233,12 @@ def _succeed(connection: sqlite3.Connection, job: Job, result_file: str, trained
     )
 
 
-def _count_crash(connection: sqlite3.Connection, id: str, reason: str, retries: int) -> Job:
+def _count_crash(connection: sqlite3.Connection, id: str, reason: str, code: str, retries: int) -> Job:
     job = _known(connection, id)
     crashes = job.crashes + 1
     if crashes > retries:
         times = "once" if crashes == 1 else f"{crashes} times in a row"
-        records.fail(connection, id, "trainer_crashed", f"The trainer ended unexpectedly {times}. {reason}")
+        records.fail(connection, id, code, f"The trainer ended unexpectedly {times}. {reason}")
     else:
         message = f"The trainer ended unexpectedly and is started again from its last checkpoint. {reason}"
         event = Event(message=message, level="warn", data={"crash": crashes, "retries": retries})
@@ -242,7 +248,10 @@ def _count_crash(connection: sqlite3.Connection, id: str, reason: str, retries: 
 
 def _ending(status: int, last_words: str) -> str:
     if status == -signal.SIGKILL:
-        return "It was killed, which the system does to a program when memory runs out."
+        return (
+            "It was killed, which the system does to a program when memory runs out. A smaller batch_size, shorter "
+            "examples or a smaller base model need less."
+        )
     how = f"by {signal.Signals(-status).name}" if status < 0 else f"with status {status}"
     return f"It ended {how}" + (f", saying: {last_words}" if last_words else ".")
 

@@ -83,7 +83,7 @@ def check_packages(packages: tuple[str, ...]) -> None:
     missing = [name for name in packages if importlib.util.find_spec(name) is None]
     if missing:
         raise TrainingFileError(
-            "training_not_installed",
+            "trainer_not_installed",
             f"Training needs {', '.join(missing)}, which this server does not have. Install the training extra where "
             "the server runs with `pip install 'distill[train]'`, start it again, and create the job again.",
             param=None,

@@ -105,6 +105,7 @@ def _stepped(connection: sqlite3.Connection, job: Job, report: Stepped) -> dict[
     measured = {
         "train_loss": report.train_loss,
         "train_mean_token_accuracy": report.train_accuracy,
+        "train_preference_accuracy": report.train_preference_accuracy,
         "learning_rate": report.learning_rate,
         "epoch": report.epoch,
     }
@@ -125,12 +126,13 @@ def _metrics(job: Job, kind: str, step: int, said: str, measured: Mapping[str, A
 
 
 def _checked(report: Checked) -> Event:
-    share = "" if report.agreement is None else f" {report.agreement:.1%} of"
-    return Event(
-        message=f"The model as it is served answers like the trained one on{share} {report.examples} examples.",
-        data=report.model_dump(exclude={"event"}),
-        once="checked",
-    )
+    data = report.model_dump(exclude={"event"})
+    if report.agreement is None:
+        message = "The model was not compared with what is served: its base is not served from a GGUF file here."
+        return Event(message=message, level="warn", data=data, once="checked")
+    share = f"{report.agreement:.1%} of the tokens in {report.examples} answers"
+    message = f"The model as it is served answers like the trained one: it chooses {share} alike."
+    return Event(message=message, data=data, once="checked")
 
 
 def _total(job: Job) -> int:

@@ -50,6 +50,8 @@ class Stepped(BaseModel):
     epoch: float | None = None
     train_loss: Measure = None
     train_accuracy: Measure = None
+    train_preference_accuracy: Measure = None
+    """DPO: share of the pairs of which the preferred answer has become the likelier one."""
     learning_rate: Measure = None
 
 
@@ -72,7 +74,8 @@ class Checked(BaseModel):
     """The model as it will be served answers like the one that was trained."""
 
     event: Literal["checked"]
-    agreement: Measure
+    agreement: Measure = None
+    """Share of the tokens; None where there is nothing to compare with."""
     examples: int
 
 

@@ -192,7 +192,7 @@ def test_without_the_training_packages_the_job_says_how_to_install_them(
     assert event.level == "error" and "pip install 'distill[train]'" in event.message
     assert "torch_that_is_not_there" in event.message and "json" not in event.message
     error = jobs.get(job).error
-    assert error is not None and error.code == "training_not_installed"
+    assert error is not None and error.code == "trainer_not_installed"
 
 
 def test_the_trainer_gets_no_key_and_no_terminal(
