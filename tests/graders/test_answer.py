@@ -235,7 +235,48 @@ FRAGMENTS = st.sampled_from(
      ";", "&&", "|", "(", ")", "$(", "echo x > y", "for a in b; do", "done", "Sure, here you are.", "C:\\x> ", "\0",
      "\ud800", " ", "\u200b", "git"]
 )  # fmt: skip
-ANSWERS = st.one_of(st.text(max_size=300), st.lists(FRAGMENTS, max_size=25).map("".join))
+ANYTHING = st.text(st.characters(), max_size=300) | st.text(
+    st.characters(codec=None, categories=["Cs", "Cc", "Cf", "Zs"])
+)
+SHIPPED = st.sampled_from([command for case in load_cases([CASES]) for command in (*case.accept, *case.reject)])
+WRAPPED = st.builds(
+    str.replace,
+    st.sampled_from(
+        [
+            "C",
+            "```bash\nC\n```",
+            "Sure!\n```\nC\n```\nDone.",
+            "$ C",
+            "Run: C",
+            "`C`",
+            "1. C\n2. git status",
+            "**C**",
+            "<think>git gc</think>C",
+            "C\nor\ngit log",
+            "> C",
+            "Use `C`, or `git log`.",
+            '{"command": "C"}',
+            "C # so",
+            "“C”",
+        ]
+    ),
+    st.just("C"),
+    SHIPPED,
+)
+
+
+@st.composite
+def damaged(draw: st.DrawFn) -> str:
+    """An answer like those of models, with a few pieces of it lost, doubled or put elsewhere."""
+    text = draw(WRAPPED)
+    for _ in range(draw(st.integers(0, 4))):
+        at, length = draw(st.integers(0, len(text))), draw(st.integers(0, 6))
+        piece = draw(st.sampled_from(["", text[at : at + length] * 2]) | FRAGMENTS | st.characters())
+        text = text[:at] + piece + text[at + length :]
+    return text
+
+
+ANSWERS = st.one_of(ANYTHING, st.lists(FRAGMENTS, max_size=25).map("".join), damaged())
 
 
 @settings(max_examples=150, deadline=None)
@@ -259,6 +300,24 @@ def test_commands_in_json_are_the_decoded_text(command: str) -> None:
     if found.command is not None:
         assert found.method == "json"
         assert all(folded(line) in folded(command) for line in found.command.split("\n"))
+
+
+@settings(max_examples=150, deadline=None)
+@given(ANSWERS)
+@example('{"command": "git log", "commands": ["git diff"]}')
+@example('Say ```{"command": "git\\u0020log"}```')
+def test_no_letter_is_invented(answer: str) -> None:
+    """Whatever rule decides: the letters of the command are letters of the answer, in the same order."""
+    command = extract(answer).command
+    if command is not None:
+        decoded = re.sub(r"\\u([0-9a-fA-F]{4})", lambda match: chr(int(match[1], 16)), answer)
+        letters = "".join(folded(command).split())
+        assert any(_holds_in_order("".join(folded(said).split()), letters) for said in (answer, decoded))
+
+
+def _holds_in_order(text: str, letters: str) -> bool:
+    left = iter(text)
+    return all(letter in left for letter in letters)
 
 
 @settings(max_examples=150, deadline=None)
