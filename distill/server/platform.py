@@ -55,7 +55,7 @@ class Platform:
             except OSError as error:
                 raise DataFolderError(f"The data folder {data} cannot be used: {error.strerror or error}.") from None
             catalog.look_in(data / "models")
-            database = Database(data / DATABASE, schema)
+            database = Database(data / DATABASE, schema, patience=settings.patience)
             resources.callback(database.close)
             return cls(
                 settings=settings,
