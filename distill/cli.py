@@ -35,5 +35,6 @@ for command in (
     loop.run,
     loop.lineage,
     migration.import_eval,
+    migration.export_openai,
 ):
     app.command()(command)

@@ -48,3 +48,46 @@ def import_eval(
     if said:
         typer.echo(said)
     typer.echo(f"{len(found.cases)} cases in {folder}; evaluate them with: pytest evals/ --cases {folder} --model NAME")
+
+
+def export_openai(
+    output: Annotated[
+        Path, typer.Option(metavar="DIR", help="Where to save; go on with an export that is there.")
+    ] = Path("openai-export"),
+    only: Annotated[
+        str | None, typer.Option(metavar="KINDS", help="Some of completions,files,evals,jobs; default: all.")
+    ] = None,
+) -> None:
+    """Save everything that is kept at OpenAI.
+
+    Downloads stored completions with their messages, files with their contents, evals with runs and output items, and
+    fine-tuning jobs with events and checkpoints, from OPENAI_BASE_URL with OPENAI_API_KEY. It can be stopped at any
+    moment; run it again to go on. A part that is closed is explained, and the others are saved. Exits with 1 when
+    something is not whole.
+    """
+    import sys
+
+    from distill.migration.account import Account
+    from distill.migration.save import KINDS, SaveFailed, save_account
+    from distill.models.completion import ModelError
+
+    kinds = tuple(name.strip() for name in only.split(",")) if only else KINDS
+    unknown = [name for name in kinds if name not in KINDS]
+    if unknown:
+        fail(f"--only: there is no {unknown[0]!r}; expected some of {', '.join(KINDS)}, with commas between them")
+    try:
+        saved = save_account(Account(), output, kinds, sys.stderr)
+    except (ModelError, SaveFailed) as error:
+        fail(str(error))
+    except OSError as error:
+        fail(f"{error.filename or output} cannot be written: {error.strerror}. Run the command again to go on.")
+    except KeyboardInterrupt:
+        fail(f"stopped; everything so far is in {output}. Run the command again to go on.")
+    for kind, count in saved.counts.items():
+        typer.echo(f"{count:>8,} {kind} saved")
+    for reason in saved.closed.values():
+        typer.echo(f"not saved: {reason}", err=True)
+    if not saved.counts and not saved.closed:
+        typer.echo("nothing new")
+    typer.echo(f"in {output}")
+    raise typer.Exit(1 if saved.closed else 0)

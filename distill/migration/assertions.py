@@ -165,7 +165,7 @@ class _Assertion:
         if named is None:
             self.around.remarks.change(
                 "model-graded assertions",
-                f"the config names no model to grade with; {DEFAULT_JUDGE} stands in its place",
+                f"the config names no model to grade with: {DEFAULT_JUDGE} stands there, and --judge NAME asks another",
             )
         self.around.remarks.change(
             f"{self.kind} assertions",

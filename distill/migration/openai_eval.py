@@ -27,6 +27,8 @@ _SAMPLING = {
     "reasoning_effort": "reasoning_effort",
 }
 """OpenAI's names in an eval run: those of a chat completion."""
+_CLOSING = "gpt-4o"
+"""The family, with its fine-tunes, that OpenAI shuts down."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -115,6 +117,9 @@ def _graders(definition: Mapping[str, Any], remarks: Remarks) -> Iterator[dict[s
             remarks.change(
                 label, "the embeddings are those of another model, so scores differ: choose the threshold anew"
             )
+        model = str(found.get("model", ""))
+        if model.removeprefix("ft:").startswith(_CLOSING):
+            remarks.change(label, f"it asks {model}, which is shut down on 14 January 2027; --judge NAME asks another")
         yield found
 
 
