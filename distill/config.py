@@ -40,6 +40,7 @@ class Config(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
+    root: Path = Field(default=Path("."), description="Where relative paths count from; itself counts from the file.")
     baseline: str | None = Field(default=None, description="The small model as it is, before any training.")
     teacher: str | None = Field(default=None, description="The model to learn from; `reference` needs no key.")
     student: str | None = Field(default=None, description="The fine-tuned model; null until there is one.")
@@ -96,11 +97,16 @@ class Config(BaseModel):
 
 
 def load_config(path: Path) -> Config:
-    """Read an experiment file. Relative paths in it count from its own folder. Raises `SourceError`."""
+    """Read an experiment file. Relative paths count from its `root`, which is its own folder unless it says otherwise.
+
+    Raises `SourceError`.
+    """
     document = read_yaml(path)
     if document.data is None:
         raise SourceError([f"{path}:1: this file is empty; it needs at least one key, such as `teacher: reference`"])
-    return anchored(validate(Config, document), path.parent.resolve())
+    config = validate(Config, document)
+    root = (path.parent / config.root).resolve()
+    return anchored(config.model_copy(update={"root": root}), root)
 
 
 def anchored(config: Config, folder: Path) -> Config:
