@@ -11,7 +11,7 @@ BIN    := $(VENV)/bin
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 
 .DEFAULT_GOAL := help
-.PHONY: help eval test test-all check bench validate doctor clean
+.PHONY: help eval test test-all check bench soak validate doctor clean
 
 help:            ## show this list
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1|/p' $(MAKEFILE_LIST) | awk -F'|' '{ printf "%-18s %s\n", $$1, $$2 }'
@@ -32,6 +32,9 @@ check: $(VENV)/.dev   ## lint, format and types
 
 bench: $(VENV)/.dev   ## measure, and write benchmarks/RESULTS.md
 	OMP_WAIT_POLICY=PASSIVE $(BIN)/python -m benchmarks
+
+soak: $(VENV)/.dev    ## grade 20,000 commands, kill workers under them, and write benchmarks/SOAK.md
+	$(BIN)/python -m benchmarks.soak $(ARGS)
 
 validate: $(VENV)/.base   ## prove every case with thousands of mutants, and write docs/validity.md
 	$(BIN)/distill validate --output docs/validity.md

@@ -17,5 +17,5 @@ class Figure:
     how: str = ""
 
     def cells(self) -> list[str]:
-        digits = 1 if abs(self.value) >= 10 else 2
-        return [self.what, f"{self.value:,.{digits}f} {self.unit}", self.reach, self.how]
+        digits = 0 if isinstance(self.value, int) else 1 if abs(self.value) >= 10 else 2
+        return [self.what, f"{self.value:,.{digits}f} {self.unit}".strip(), self.reach, self.how]
