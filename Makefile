@@ -11,7 +11,7 @@ BIN    := $(VENV)/bin
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 
 .DEFAULT_GOAL := help
-.PHONY: help eval test test-all check bench soak validate doctor clean
+.PHONY: help eval distill test test-all check bench soak validate doctor clean
 
 help:            ## show this list
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1|/p' $(MAKEFILE_LIST) | awk -F'|' '{ printf "%-18s %s\n", $$1, $$2 }'
@@ -19,10 +19,13 @@ help:            ## show this list
 eval: $(VENV)/.base   ## evaluate: ask the models, execute their answers, compare
 	$(BIN)/python -m pytest evals/ $(ARGS)
 
+distill: $(VENV)/.train   ## the whole loop: requests, a teacher's answers, a student, the comparison
+	OMP_WAIT_POLICY=PASSIVE $(BIN)/distill run $(ARGS)
+
 test: $(VENV)/.dev    ## the project's own quick tests
 	$(BIN)/python -m pytest -n 2 -m "not model and not slow" $(ARGS)
 
-test-all: $(VENV)/.dev     ## the thorough tests, and those that need the real small model
+test-all: $(VENV)/.dev $(VENV)/.train     ## the thorough tests, and those that need the real small model
 	OMP_WAIT_POLICY=PASSIVE $(BIN)/python -m pytest -n 2 -m "model or slow" $(ARGS)
 
 check: $(VENV)/.dev   ## lint, format and types
@@ -54,6 +57,11 @@ $(VENV)/.base: pyproject.toml | $(VENV)/bin/python
 	@echo "Installing distill into $(VENV) (once)"
 	$(BIN)/python -m pip install --quiet --editable .
 	@touch $@
+
+$(VENV)/.train: pyproject.toml | $(VENV)/bin/python
+	@echo "Installing distill and what training needs into $(VENV) (once; about 1.3 GB)"
+	$(BIN)/python -m pip install --quiet --editable ".[train]"
+	@touch $@ $(VENV)/.base
 
 $(VENV)/.dev: pyproject.toml | $(VENV)/bin/python
 	@echo "Installing distill and its development tools into $(VENV) (once)"

@@ -40,7 +40,7 @@ class Config(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    root: Path = Field(default=Path("."), description="Where relative paths count from; itself counts from the file.")
+    root: Path = Field(default=Path(), description="Where relative paths count from; itself counts from the file.")
     baseline: str | None = Field(default=None, description="The small model as it is, before any training.")
     teacher: str | None = Field(default=None, description="The model to learn from; `reference` needs no key.")
     student: str | None = Field(default=None, description="The fine-tuned model; null until there is one.")
