@@ -1,0 +1,189 @@
+"""The two methods, on TRL's trainers: supervised, by the answers' tokens alone, and DPO, by preference pairs.
+
+In: a model, rows and settings. Out: a trainer whose `train` trains and whose `measure` validates. The loop, the
+optimizer, the schedule and what is saved are the library's; what is added here is the order of the examples and, for
+the supervised method, the packed batches and their loss.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from pathlib import Path
+from typing import Any
+
+import torch
+from datasets import Dataset
+from peft import LoraConfig, PeftModel, TaskType, get_peft_model
+from torch.nn import functional
+from trl import DPOConfig, DPOTrainer, SFTConfig, SFTTrainer
+
+from distill.trainer.device import Device
+from distill.trainer.events import Failure
+from distill.trainer.hyperparameters import Plan
+from distill.trainer.order import Order
+from distill.trainer.packed import Packer, logits
+
+_MOST_AT_ONCE = 16
+"""Examples whose intermediate results are held at the same time; a larger batch is made of several such."""
+_WARM_UP = 0.05
+
+
+class _Ordered:
+    """What both trainers share, put before the library's class."""
+
+    args: Any
+    state: Any
+    train_dataset: Any
+
+    def _get_train_sampler(self, train_dataset: Any = None) -> Order:
+        examples = len(train_dataset if train_dataset is not None else self.train_dataset)
+        steps = steps_an_epoch(examples, self.args.per_device_train_batch_size, self.args.gradient_accumulation_steps)
+        return Order(examples, self.args.seed, lambda: self.state.global_step // steps)
+
+    def create_model_card(self, *_args: Any, **_settings: Any) -> None:
+        """A checkpoint is described by those who keep it."""
+
+    def floating_point_ops(self, _inputs: Any) -> int:
+        return 0
+
+
+class Supervised(_Ordered, SFTTrainer):
+    """Learns the tokens that have a label."""
+
+    _tally: dict[str, float]
+
+    def compute_loss(
+        self, model: Any, inputs: Any, return_outputs: bool = False, num_items_in_batch: Any = None
+    ) -> Any:
+        assert not return_outputs  # noqa: S101 - nothing here asks for the scores
+        loss, right, count = torch.zeros((), device=self.args.device), 0.0, 0
+        for piece in inputs["pieces"]:
+            scores, targets = logits(model, piece), piece["targets"]
+            loss = loss + functional.cross_entropy(scores, targets, reduction="sum")
+            right += float((scores.argmax(-1) == targets).sum())
+            count += len(targets)
+        if self.model.training:
+            self._metrics["train"]["mean_token_accuracy"].append(right / count)
+            return loss / (count if num_items_in_batch is None else num_items_in_batch)
+        self._tally["loss"] += float(loss)
+        self._tally["right"] += right
+        self._tally["count"] += count
+        return loss / count
+
+    def measure(self, rows: Any) -> tuple[float, float]:
+        """Mean loss and share of right tokens, both over all learned tokens."""
+        self._tally = dict.fromkeys(("loss", "right", "count"), 0.0)
+        self.evaluate(eval_dataset=rows)
+        return self._tally["loss"] / self._tally["count"], self._tally["right"] / self._tally["count"]
+
+
+class Preference(_Ordered, DPOTrainer):
+    """Learns to prefer one answer to another."""
+
+    def _prepare_dataset(self, dataset: Any, *_args: Any, **_settings: Any) -> Any:
+        return dataset  # it has been turned into tokens, as the model is served
+
+    def measure(self, rows: Any) -> tuple[float, float]:
+        """Mean loss and share of the preferred answers' tokens that are right."""
+        metrics = self.evaluate(eval_dataset=rows)
+        return metrics["eval_loss"], metrics.get("eval_mean_token_accuracy", math.nan)
+
+
+def supervised(
+    model: Any, tokenizer: Any, rows: Dataset, validation: Dataset | None, _plan: Plan, settings: dict[str, Any]
+) -> Supervised:
+    return Supervised(
+        model=model,
+        args=SFTConfig(max_length=None, dataset_kwargs={"skip_prepare_dataset": True}, **settings),
+        data_collator=Packer(model.config.model_type),
+        train_dataset=rows,
+        eval_dataset=validation,
+        processing_class=tokenizer,
+    )
+
+
+def preference(
+    model: Any, tokenizer: Any, rows: Dataset, validation: Dataset | None, plan: Plan, settings: dict[str, Any]
+) -> Preference:
+    return Preference(
+        model=model,
+        args=DPOConfig(max_length=None, beta=plan.beta, **settings),
+        train_dataset=rows,
+        eval_dataset=validation,
+        processing_class=tokenizer,
+    )
+
+
+def with_adapter(model: Any, plan: Plan, start: Path | None, device: Device) -> Any:
+    """The model with the adapter that is trained: a new one, or an earlier one that is trained further."""
+    if device.bfloat16:
+        _round_frozen_matrices(model)
+    if start is not None:
+        return PeftModel.from_pretrained(model, start, is_trainable=True)
+    return get_peft_model(
+        model,
+        LoraConfig(
+            task_type=TaskType.CAUSAL_LM,
+            r=plan.lora_rank,
+            lora_alpha=plan.lora_alpha,
+            lora_dropout=0.0,
+            target_modules="all-linear",
+        ),
+    )
+
+
+def settings(folder: Path, plan: Plan, steps: int, seed: int, device: Device) -> dict[str, Any]:
+    """What both trainers are told."""
+    at_once, accumulated = batches(plan.batch_size)
+    return {
+        "output_dir": str(folder),
+        "seed": seed,
+        "num_train_epochs": plan.n_epochs,
+        "per_device_train_batch_size": at_once,
+        "per_device_eval_batch_size": at_once,
+        "gradient_accumulation_steps": accumulated,
+        "learning_rate": plan.learning_rate,
+        "lr_scheduler_type": "linear",
+        "warmup_steps": int(steps * _WARM_UP),
+        "weight_decay": 0.0,
+        "optim": "adamw_torch_fused",
+        "bf16": device.bfloat16,
+        "use_cpu": device.is_cpu,
+        "gradient_checkpointing": False,
+        "dataloader_pin_memory": not device.is_cpu,
+        "remove_unused_columns": False,
+        "logging_steps": 1,
+        "save_strategy": "no",
+        "eval_strategy": "no",
+        "report_to": "none",
+        "disable_tqdm": True,
+    }
+
+
+def batches(batch_size: int) -> tuple[int, int]:
+    """How many examples are computed at once, and how often, for one step."""
+    at_once = max(size for size in range(1, _MOST_AT_ONCE + 1) if batch_size % size == 0)
+    return at_once, batch_size // at_once
+
+
+def rank_of(adapter: Path) -> int:
+    """Raises `Failure`."""
+    try:
+        return int(json.loads((adapter / "adapter_config.json").read_text(encoding="utf-8"))["r"])
+    except (OSError, ValueError, KeyError) as error:
+        raise Failure(
+            "model_not_available", f"{adapter} holds no adapter that can be trained further: {error}", "model"
+        ) from None
+
+
+def steps_an_epoch(examples: int, at_once: int, accumulated: int) -> int:
+    return math.ceil(math.ceil(examples / at_once) / accumulated)
+
+
+def _round_frozen_matrices(model: Any) -> None:
+    """Keep the matrices that are not trained as they are multiplied, instead of rounding them at every step."""
+    head = model.get_output_embeddings()
+    for module in model.modules():
+        if isinstance(module, torch.nn.Linear) and module is not head:
+            module.weight.data = module.weight.data.to(torch.bfloat16)
