@@ -75,9 +75,14 @@ def kinds(path: Path) -> dict[str, Kind]:
 
 
 def half_steps(weights: Weights) -> Weights:
-    """The most that a weight may move: half of its block's step, of which 127 reach the block's largest weight."""
+    """The most that a weight may move: half of its block's step, of which 127 reach the block's largest weight.
+
+    The step itself is kept at 16 bits, by which the largest may move a sixteenth of a step more; where steps are tiny,
+    by what those 16 bits can tell apart.
+    """
     largest = np.abs(weights.reshape(-1, 32)).max(axis=1, keepdims=True)
-    return np.repeat(largest / 127 * 0.51, 32, axis=1).reshape(weights.shape)
+    allowed = largest / 127 * (1 / 2 + 1 / 15) + 127 * 2.0**-25
+    return np.repeat(allowed, 32, axis=1).reshape(weights.shape)
 
 
 def test_each_weight_stays_within_half_a_step(source: Path, tmp_path: Path) -> None:
@@ -194,6 +199,5 @@ def test_the_embedded_model_keeps_its_weights() -> None:
 
     assert before.keys() == after.keys()
     for name, weights in before.items():
-        assert (
-            np.abs(weights - after[name]) <= half_steps(weights) if weights.ndim == 2 else weights == after[name]
-        ).all()
+        allowed = half_steps(weights) if weights.ndim == 2 else np.float32(0)
+        assert (np.abs(weights - after[name]) <= allowed).all(), name
