@@ -46,7 +46,7 @@ BETWEEN_KILLS = 150
 """Commands between two killed workers, on average."""
 SEED = 4
 MARK = "86399.31415"
-"""How long the sleepers sleep: a number by which those that are left over are found."""
+"""How long the sleepers sleep, in seconds: much longer than a soak."""
 MOST_GROWTH = 24.0
 """MiB that the harness may grow after the first fifth. Python's allocator breathes by a few."""
 MISBEHAVING = {
