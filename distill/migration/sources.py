@@ -19,7 +19,7 @@ from distill.migration.json_schema import VALIDATOR, with_python_patterns
 from distill.migration.nunjucks import PRELUDE, python_expression
 from distill.migration.patterns import python_pattern
 
-SMALLEST = 1e-9
+SMALLEST = 1e-6
 """A score that is more than nothing: what an assertion passes with that passes whatever its score."""
 
 _IN_THE_SANDBOX = {*sys.stdlib_module_names, "rapidfuzz"}
