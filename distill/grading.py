@@ -19,6 +19,7 @@ from typing import Any, Literal, Protocol
 
 from distill.cases import Case
 from distill.models.completion import Message
+from distill.openai_graders import Tools
 from distill.sandbox.execution import Execution
 from distill.sandbox.verdict import Verdict
 
@@ -92,3 +93,5 @@ class Attempt:
     """None when there was nothing to run or the run has no state to compare (timed out, refused, …)."""
     judge: Judge | None = None
     """None when no judge model was named."""
+    tools: Tools = field(default_factory=Tools)
+    """What OpenAI's grader objects may use: models by name, a sandbox for Python, embeddings."""

@@ -55,10 +55,10 @@ def _grade(source: str, sample: Any, item: Any, only_compile: bool) -> dict[str,
         return {"score": score}
     except MemoryError:
         return {"problem": "it needed more memory than it may have"}
-    except BaseException:
-        text = traceback.format_exc()
-        start = text.find('  File "%s"' % _NAME)  # noqa: UP031 # what comes before are lines of this file
-        return {"problem": ("Traceback:\n" + text[start:] if start >= 0 else text)[-_LONGEST:]}
+    except BaseException as error:
+        told = traceback.TracebackException.from_exception(error)
+        told.stack = traceback.StackSummary.from_list([frame for frame in told.stack if frame.filename != __file__])
+        return {"problem": "".join(told.format())[-_LONGEST:]}
 
 
 if __name__ == "__main__":

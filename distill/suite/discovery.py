@@ -1,9 +1,10 @@
 """Graders by name: find them, load them, and apply them without letting one of them spoil a run.
 
 In: names from the command line. A name is a file `NAME.py` in the folder, or one that comes with the project, or a
-path to a Python file; a grader is any such file with a function `grade(attempt)`, plain or async. Out: the functions by
-name, and grades. A grader that raises or returns something else gives an unscored grade, never an exception. Files are
-listed by reading them; only those that were named are ever imported.
+path to a Python file; a grader is any such file with a function `grade(attempt)`, plain or async. A `NAME.json` with
+one of OpenAI's grader objects is a grader as well. Out: the functions by name, and grades. A grader that raises or
+returns something else gives an unscored grade, never an exception. Files are listed by reading them; only those that
+were named are ever imported.
 """
 
 from __future__ import annotations
@@ -22,7 +23,11 @@ from pathlib import Path
 from types import ModuleType
 
 import graders as built_in
+from distill.cases import read_grader_object
 from distill.grading import Attempt, Grade
+from distill.openai_graders import parse
+from distill.sources import SourceError
+from graders.openai_object import GraderObject
 
 GradeFunction = Callable[[Attempt], Grade | Awaitable[Grade]]
 
@@ -48,7 +53,7 @@ def load_graders(names: Iterable[str], folder: Path) -> dict[str, GradeFunction]
             raise GraderError(
                 f"the grader {path.stem!r} is named twice; its file's name is what its grades are stored under"
             )
-        loaded[path.stem] = _grade_function(path)
+        loaded[path.stem] = _grader_object(path) if path.suffix == ".json" else _grade_function(path)
     return loaded
 
 
@@ -58,6 +63,10 @@ def available_graders(folder: Path) -> dict[str, str]:
     for place in (BUILT_IN, folder):
         for path in sorted(place.glob("*.py")):
             description = _description(path)
+            if description is not None:
+                found[path.stem] = description
+        for path in sorted(place.glob("*.json")):
+            description = _object_description(path)
             if description is not None:
                 found[path.stem] = description
     return dict(sorted(found.items()))
@@ -85,16 +94,18 @@ async def _apply_one(name: str, function: GradeFunction, attempt: Attempt) -> Gr
 
 
 def _path_of(name: str, folder: Path) -> Path:
-    if name.endswith(".py") or "/" in name:
+    if name.endswith((".py", ".json")) or "/" in name:
         path = Path(name).expanduser()
         if not path.is_file():
             raise GraderError(
-                f"there is no grader file {name}; expected a Python file with a function `grade(attempt)`"
+                f"there is no grader file {name}; expected a Python file with a function `grade(attempt)`, or a JSON "
+                "file with one of OpenAI's grader objects"
             )
         return path.resolve()
     for place in (folder, BUILT_IN):
-        if (place / f"{name}.py").is_file():
-            return (place / f"{name}.py").resolve()
+        for suffix in (".py", ".json"):
+            if (place / f"{name}{suffix}").is_file():
+                return (place / f"{name}{suffix}").resolve()
     known = available_graders(folder)
     near = difflib.get_close_matches(name, known, n=1)
     hint = f"; did you mean {near[0]!r}?" if near else "."
@@ -114,6 +125,13 @@ def _grade_function(path: Path) -> GradeFunction:
             f"{path}: `grade` has to take one argument, the attempt: `def grade(attempt: Attempt)`"
         ) from None
     return function
+
+
+def _grader_object(path: Path) -> GradeFunction:
+    try:
+        return GraderObject(parse(read_grader_object(path)))
+    except SourceError as error:
+        raise GraderError(str(error)) from None
 
 
 def _import(path: Path) -> ModuleType:
@@ -155,6 +173,15 @@ def _description(path: Path) -> str | None:
         return None
     lines = (ast.get_docstring(tree) or "").splitlines()
     return lines[0] if lines else ""
+
+
+def _object_description(path: Path) -> str | None:
+    """What a JSON file with a grader object is called; None for every other file."""
+    try:
+        grader = parse(read_grader_object(path))
+    except SourceError:
+        return None
+    return f"{grader.name} ({grader.type}, a grader object)"
 
 
 def _sentence(value: object) -> str:

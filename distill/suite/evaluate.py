@@ -9,11 +9,12 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Callable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from distill.grading import Attempt, Extraction, Grade, Judge
 from distill.models.completion import Completion, ModelError
 from distill.models.prices import Prices
+from distill.openai_graders import Tools
 from distill.results import GradeRow, Row, Status
 from distill.sandbox.examiner import Examination, Examiner
 from distill.sandbox.execution import Outcome
@@ -40,6 +41,8 @@ class Bench:
     prices: Prices
     workers: int
     """How many answers are executed at a time."""
+    tools: Tools = field(default_factory=Tools)
+    """What grader objects may use."""
 
 
 async def grade_all(
@@ -83,15 +86,21 @@ async def _grade(question: Question, answer: Completion | ModelError, bench: Ben
         execution=examination.execution if examination else None,
         verdict=examination.verdict if examination else None,
         judge=bench.judge,
+        tools=bench.tools,
     )
     grades = await apply(bench.graders, attempt)
     status = _STATUS[examination.execution.outcome] if examination else Status.NO_COMMAND
+    if not question.case.executed:
+        status = Status.GRADED
     cost = bench.prices.cost(answer.model, answer.prompt_tokens, answer.completion_tokens)
     return _row(question, answer, extraction, examination, status, grades, cost=cost)
 
 
 def _extraction(question: Question, answer: Completion) -> Extraction:
-    """The reference is commands already; reading it as a model's answer would only prove the extractor."""
+    """The reference is commands already; reading it as a model's answer would only prove the extractor. In an answer
+    that is not run, no command is looked for."""
+    if not question.case.executed:
+        return Extraction(command=None, method="none", problem="the case has no repository to run a command in")
     if question.contender.name == "reference":
         return Extraction(command=answer.text, method="bare")
     return extract(answer.text)

@@ -34,15 +34,17 @@ def add_options(parser: pytest.Parser) -> None:
         action="append",
         default=[],
         metavar="PATH",
-        help="a case file, or a folder of them, instead of distill.yaml's; repeatable",
+        help="a case file, or a folder of them, instead of distill.yaml's; repeatable. A folder with a distill.yaml of "
+        "its own, such as an imported eval, is evaluated by that one",
     )
     group.addoption(
         "--grader",
         action="append",
         default=[],
         metavar="NAME",
-        help="a grader from graders/, or the path of a Python file with a `grade` function; repeatable; the first "
-        "one decides whether a test passes (default: execution, criteria, harm)",
+        help="a grader from graders/, the path of a Python file with a `grade` function, or of a JSON file with one of "
+        "OpenAI's grader objects; repeatable; the first one decides whether a test passes (default: execution, "
+        "criteria, harm)",
     )
     group.addoption("--judge", default=None, metavar="MODEL", help="the model that judges `criteria` and `judge`")
     group.addoption("--samples", type=_positive, default=None, metavar="N", help="answers per case (default: 1)")
@@ -74,14 +76,15 @@ def experiment(config: pytest.Config) -> Experiment:
     """The experiment that the options and the file describe. Raises `pytest.UsageError` with a sentence."""
     option = config.getoption
     try:
-        settings = _settings(config)
+        own = _own_experiment(config)
+        settings = load_config(own) if own else _settings(config)
         overrides: dict[str, object] = {
             "judge": option("--judge"),
             "samples": option("--samples"),
             "concurrency": option("--concurrency"),
             "sandbox": option("--sandbox"),
             "graders": tuple(option("--grader")) or None,
-            "cases": tuple(_path(config, text) for text in option("--cases")) or None,
+            "cases": (tuple(_path(config, text) for text in option("--cases")) or None) if own is None else None,
         }
         given = {name: value for name, value in overrides.items() if value is not None}
         settings = Config.model_validate({**settings.model_dump(), **given})
@@ -105,6 +108,14 @@ def _settings(config: pytest.Config) -> Config:
         if (folder / FILE_NAME).is_file():
             return load_config(folder / FILE_NAME)
     raise SourceError([f"there is no {FILE_NAME} in {config.rootpath}; name one with --experiment FILE"])
+
+
+def _own_experiment(config: pytest.Config) -> Path | None:
+    """The experiment of the only folder of cases that was named, if it has one and no other was named."""
+    folders = [_path(config, text) for text in config.getoption("--cases")]
+    if config.getoption("--experiment") or len(folders) != 1 or not (folders[0] / FILE_NAME).is_file():
+        return None
+    return folders[0] / FILE_NAME
 
 
 def _bare(settings: Config) -> tuple[Contender, ...]:

@@ -63,7 +63,7 @@ SLOW = '''
 
 
 def test_the_graders_of_the_project_can_all_be_loaded(folder: Path) -> None:
-    assert list(available_graders(folder)) == ["criteria", "execution", "harm", "judge"]
+    assert list(available_graders(folder)) == ["criteria", "execution", "harm", "judge", "testing_criteria"]
     assert list(load_graders(["judge", "harm", "execution", "criteria"], folder)) == [
         "judge", "harm", "execution", "criteria",
     ]  # fmt: skip
@@ -124,6 +124,34 @@ def test_a_file_that_is_no_grader(folder: Path, source: str, message: str) -> No
     assert str(path) in str(error.value)
 
 
+CONTAINS = {
+    "type": "string_check",
+    "name": "It names the branch",
+    "operation": "like",
+    "input": "{{sample.output_text}}",
+    "reference": "topic",
+}
+
+
+def test_a_grader_object_of_openais_is_a_grader(folder: Path, tmp_path: Path) -> None:
+    write(folder / "contains.json", json.dumps(CONTAINS))
+    write(tmp_path / "other.json", json.dumps({**CONTAINS, "reference": "master"}))
+    grades = graded(load_graders(["contains", str(tmp_path / "other.json"), "execution"], folder))
+    assert {name: grade.score for name, grade in grades.items()} == {"contains": 1, "other": 0, "execution": None}
+    assert available_graders(folder)["contains"] == "It names the branch (string_check, a grader object)"
+
+
+def test_a_file_that_holds_no_grader_object_is_named_with_its_line(folder: Path) -> None:
+    path = write(folder / "contains.json", json.dumps({**CONTAINS, "operation": "has"}, indent=2))
+    with pytest.raises(GraderError) as error:
+        load_graders(["contains"], folder)
+    assert str(error.value) == (f"{path}:4: grader.operation: expected 'eq', 'ne', 'like' or 'ilike', and found 'has'")
+    assert "contains" not in available_graders(folder)
+    write(path, "{")
+    with pytest.raises(GraderError, match=r"contains\.json:1: not valid JSON"):
+        load_graders([str(path)], folder)
+
+
 def test_names_that_cannot_be_used(folder: Path, tmp_path: Path) -> None:
     mine = write(tmp_path / "harm.py", SHORT)
     with pytest.raises(GraderError, match="the grader 'harm' is named twice"):
@@ -141,7 +169,7 @@ def test_listing_imports_nothing(folder: Path) -> None:
     write(folder / "broken.py", "def grade(:\n")
     write(folder / "helper.py", "def other(): ...\n")
     (folder / "binary.py").write_bytes(b"\xff\xfe\0")
-    found = set(available_graders(folder)) - {"criteria", "execution", "harm", "judge"}
+    found = set(available_graders(folder)) - set(available_graders(BUILT_IN))
     assert found == {"loud"}
     assert set(available_graders(folder / "missing")) == set(available_graders(BUILT_IN))
 
