@@ -107,7 +107,11 @@ def capture_tree(root: str, *, limits: Limits, known: Mapping[str, Entry] | None
                         changed[name] = Entry(Kind.SYMLINK, 0o777, _named(target, real))
                 elif old is None or old.mode != mode or old.kind is not Kind.OTHER:
                     changed[name] = Entry(Kind.OTHER, mode)
-    removed = _gone(root, before) if found < len(before) else ()
+    removed: tuple[str, ...] = ()
+    if found < len(before):
+        # Not asked of the disk again: behind a directory that is a link now, everything might seem to be there still.
+        seen = {path[cut:] for path in (*leaves, *folders)}
+        removed = tuple(path for path in before if path not in seen)
     return Captured(changed, removed, leaves, folders)
 
 
@@ -189,10 +193,6 @@ def _named(data: bytes, real: bytes) -> bytes:
     if real != _ROOT and real in data:
         return data.replace(real, _ROOT)
     return data
-
-
-def _gone(root: str, before: Mapping[str, Entry]) -> tuple[str, ...]:
-    return tuple(path for path in before if not os.path.lexists(f"{root}/{path}"))
 
 
 _ROOT = ROOT.encode()

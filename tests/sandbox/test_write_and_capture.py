@@ -215,3 +215,14 @@ def test_a_start_is_captured_through_a_link_to_its_folder(tmp_path: Path) -> Non
     (tmp_path / "real" / "file").write_text(f"{tmp_path.resolve()}/real/x")
     (tmp_path / "link").symlink_to("real")
     assert capture_start(tmp_path / "link").entries == {"file": Entry(Kind.FILE, 0o644, b"/case/x")}
+
+
+def test_what_is_behind_a_link_that_was_a_directory_is_gone(tmp_path: Path) -> None:
+    before = Image({"d": Entry(Kind.DIRECTORY, 0o755), "d/file": Entry(Kind.FILE, 0o644, b"x")})
+    root = tmp_path.resolve() / "root"
+    write_image(before, root)
+    (root / "d").rename(root / "e")
+    (root / "d").symlink_to("e")
+    captured = capture_tree(str(root), limits=Limits(), known=before.entries)
+    assert captured.removed == ("d/file",)
+    assert set(captured.changed) == {"d", "e", "e/file"}
