@@ -18,13 +18,16 @@ from distill.server.platform import Platform
 
 TRAINED_ADAPTER = "adapter_model.safetensors"
 
+_UNFIT = re.compile(r"[^\w.-]+", re.ASCII)
 _REPOSITORY = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Base:
     name: str
-    """What the trainer calls it, and the BASE in the new model's name."""
+    """The BASE in the new model's name."""
+    source: str
+    """Where it is: a model that is served here, a Hugging Face repository, or the path of a folder."""
     gguf: str | None = None
     """The path of its weights, where they are served from a GGUF file."""
     adapter: str | None = None
@@ -38,15 +41,22 @@ def find_base(platform: Platform, model: str) -> Base:
             if not (folder / TRAINED_ADAPTER).is_file():
                 raise _refusal(model, f"it has no {TRAINED_ADAPTER} to go on from")
             known = platform.settings.models.get(trained.base)
-            return Base(name=trained.base, gguf=None if known is None else str(known.gguf), adapter=str(folder))
+            return Base(
+                name=trained.base,
+                source=str(trained.lineage.get("source", trained.base)),
+                gguf=None if known is None else str(known.gguf),
+                adapter=str(folder),
+            )
     served = platform.settings.models.get(model)
     if served is not None:
         if served.adapters:
             raise _refusal(model, "it is served with an adapter that was not trained here; train on its base instead")
-        return Base(name=model, gguf=str(served.gguf))
+        return Base(name=model, source=model, gguf=str(served.gguf))
     path = Path(model)
-    if (path.is_absolute() and (path / "config.json").is_file()) or _REPOSITORY.fullmatch(model):
-        return Base(name=model)
+    if path.is_absolute() and (path / "config.json").is_file():
+        return Base(name=_UNFIT.sub("-", path.name), source=model)
+    if _REPOSITORY.fullmatch(model):
+        return Base(name=model, source=model)
     known_names = ", ".join(sorted(platform.settings.models))
     raise _refusal(
         model,

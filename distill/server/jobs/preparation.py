@@ -43,7 +43,7 @@ def prepare(platform: Platform, job: Job) -> None:
 def _write_task(job: Job, folder: Path) -> None:
     training, validation = (folder / name for name in WORKING_FILES)
     task = {
-        "base": job.base.name,
+        "base": job.base.source,
         "base_gguf": job.base.gguf,
         "start_adapter": str(folder / START) if job.base.adapter is not None else None,
         "method": job.method,

@@ -96,6 +96,7 @@ def _lineage(job: Job, working: Path, checkpoint: str) -> dict[str, Any]:
     return {
         "model": job.model,
         "base": job.base.name,
+        "source": job.base.source,
         "base_gguf": None if job.base.gguf is None else Path(job.base.gguf).name,
         "training_file": {"id": job.training_file, "sha256": training},
         "validation_file": job.validation_file and {"id": job.validation_file, "sha256": validation},

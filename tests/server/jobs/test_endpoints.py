@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import json
 from pathlib import Path
 from typing import Any
 
@@ -123,6 +124,33 @@ def test_a_model_can_be_trained_further(start: Start, trainer: Trainer, jobs_of:
     assert job.method is not None and job.method.dpo is not None and job.method.dpo.hyperparameters is not None
     assert job.method.dpo.hyperparameters.beta == 0.1
     assert job.hyperparameters.n_epochs is None, "OpenAI shows these of supervised jobs alone"
+
+
+def test_a_hugging_face_model_is_trained_though_it_cannot_be_served(
+    start: Start, trainer: Trainer, jobs_of: JobsOf, tmp_path: Path
+) -> None:
+    trainer.script(agreement=None)
+    base = tmp_path / "My model: tiny"
+    base.mkdir()
+    (base / "config.json").write_text("{}")
+    platform = start(jobs=trainer.settings(), data=tmp_path / "data")
+    jobs = jobs_of(platform.client)
+    folder, repository = jobs.create(model=str(base)), jobs.create(model="owner/Tiny-1.5")
+    until(lambda: jobs.ended(folder) and jobs.ended(repository))
+
+    for job, name, source in ((folder, "My-model-tiny", str(base)), (repository, "owner/Tiny-1.5", "owner/Tiny-1.5")):
+        made = jobs.get(job).fine_tuned_model
+        assert made is not None and made.startswith(f"ft:{name}:local::"), jobs.get(job).error
+        task = json.loads((tmp_path / "data" / "jobs" / job.id / "job.json").read_text())
+        assert (task["base"], task["base_gguf"]) == (source, None)
+        assert (tmp_path / "data" / "models" / job.id / "adapter_model.safetensors").is_file()
+        (warning,) = [event.message for event in jobs.events(job) if event.level == "warn"]
+        assert "cannot answer with the model" in warning
+        assert made not in [model.id for model in platform.client.models.list()]
+        further = jobs.create(model=made)
+        until(lambda further=further: jobs.ended(further))  # type: ignore[misc]
+        task = json.loads((tmp_path / "data" / "jobs" / further.id / "job.json").read_text())
+        assert task["base"] == source and task["start_adapter"] is not None
 
 
 def test_jobs_are_listed_by_metadata_a_page_at_a_time(start: Start, trainer: Trainer, jobs_of: JobsOf) -> None:

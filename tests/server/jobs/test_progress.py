@@ -56,7 +56,7 @@ def job(connection: sqlite3.Connection, **values: Any) -> Job:
         status="running",
         created_at=1,
         model="small",
-        base=Base(name="small"),
+        base=Base(name="small", source="small"),
         target="ft:small:local::1",
         training_file="file-1",
         validation_file=None,
