@@ -11,7 +11,7 @@ BIN    := $(VENV)/bin
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 
 .DEFAULT_GOAL := help
-.PHONY: help eval distill test test-all check bench soak validate doctor clean
+.PHONY: help eval distill test test-all check bench soak validate attack doctor clean
 
 help:            ## show this list
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1|/p' $(MAKEFILE_LIST) | awk -F'|' '{ printf "%-18s %s\n", $$1, $$2 }'
@@ -41,6 +41,9 @@ soak: $(VENV)/.dev    ## grade 20,000 commands, kill workers under them, and wri
 
 validate: $(VENV)/.base   ## prove every case with thousands of mutants, and write docs/validity.md
 	$(BIN)/distill validate --output docs/validity.md
+
+attack: $(VENV)/.dev  ## attack the sandbox with the whole corpus; the table goes to docs/security.md
+	$(BIN)/python -m tests.attacks $(ARGS)
 
 doctor: $(VENV)/.base ## what this machine can do, and what to install
 	$(BIN)/distill doctor
