@@ -36,13 +36,13 @@ _REASONS: dict[str, FinishReason] = {"length": "length", "content_filter": "cont
 class RemoteEngines:
     """The models of one other server. For one event loop."""
 
-    def __init__(self, settings: RemoteSettings) -> None:
+    def __init__(self, settings: RemoteSettings, *, retries: int = 1) -> None:
         self._place = without_credentials(settings.url)
         self._redact = Redactor(settings.url, settings.api_key)
         self._client = openai.AsyncOpenAI(
             base_url=settings.url,
             api_key=settings.api_key or NO_KEY,
-            max_retries=1,
+            max_retries=retries,
             http_client=openai.DefaultAsyncHttpxClient(
                 limits=httpx2.Limits(max_connections=_CONNECTIONS, max_keepalive_connections=_CONNECTIONS),
                 timeout=httpx2.Timeout(_ANSWER, connect=_CONNECT),
@@ -208,4 +208,5 @@ def _sentence(error: openai.APIStatusError) -> str:
 
 
 def _short(value: Any) -> str | None:
-    return value[:64] if isinstance(value, str) else None
+    """A name of something; some servers repeat the status where OpenAI has a code."""
+    return value[:64] if isinstance(value, str) and not value.isdigit() else None

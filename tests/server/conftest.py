@@ -19,6 +19,7 @@ from distill.server.app import create_app, open_platform
 from distill.server.catalog import Catalog
 from distill.server.generation import Finished, Generation, Piece
 from distill.server.listening import configuration
+from distill.server.remote_engine import RemoteEngines
 from distill.server.settings import ModelFiles, ServerSettings
 
 Result = TypeVar("Result")
@@ -70,11 +71,12 @@ class StubEngine:
 class Platform:
     """A running server: where it is, the engine behind it, and what it holds. `settings`: any of `ServerSettings`."""
 
-    def __init__(self, engine: StubEngine, **settings: Any) -> None:
+    def __init__(self, engine: StubEngine, *, names: Sequence[str] = ("small", "other"), **settings: Any) -> None:
         self.engine = engine
-        models = {"small": ModelFiles(gguf=Path("small.gguf")), "other": ModelFiles(gguf=Path("other.gguf"))}
+        models = {name: ModelFiles(gguf=Path(f"{name}.gguf")) for name in names}
         self.settings = ServerSettings(models=models, preload=False, **settings)
-        self.catalog = Catalog(models, lambda _files: engine)
+        remote = RemoteEngines(self.settings.remote) if self.settings.remote else None
+        self.catalog = Catalog(models, lambda _files: engine, remote=remote)
         self.inside = open_platform(self.settings, self.catalog)
         app = create_app(self.inside)
         self._server = uvicorn.Server(configuration(app, port=0, log_level="critical"))
