@@ -9,6 +9,7 @@ from typing import Any
 import openai
 import pytest
 
+from .conformance import violations
 from .conftest import words
 
 PROMPT = [
@@ -208,3 +209,17 @@ def test_sources_that_wait_hold_up_nobody_else_and_end_with_the_server(start: An
     platform.stop()
     thread.join(timeout=60)
     assert done, "whoever waits is told"
+
+
+def test_responses_conform_to_openais_schemas(start: Any) -> None:
+    platform = start(words('{"steps": [], "result": 7.5}'))
+
+    def post(path: str, body: Any) -> Any:
+        headers = {"authorization": "Bearer a-key"}
+        return platform.http.post(f"/v1/fine_tuning/alpha/graders/{path}", json=body, headers=headers).json()
+
+    for grader in (CHECK, SCORE, PYTHON, MULTI, {**SCORE, "model": "gpt-4o"}):
+        item = {"question": "?", "answer": "x", "most": 5}
+        assert violations("RunGraderResponse", post("run", {"grader": grader, "item": item, "model_sample": "x"})) == []
+    for grader in (CHECK, SIMILAR, SCORE, PYTHON, {**MULTI, "graders": SIMILAR, "calculate_output": "alike"}):
+        assert violations("ValidateGraderResponse", post("validate", {"grader": grader})) == []
