@@ -28,10 +28,13 @@ def violations(schema: str, shown: Any) -> list[str]:
 
 
 def _with_nulls(schema: Any) -> Any:
-    """The specification mixes two versions of OpenAPI; the older one's `nullable` is a type of its own in the newer."""
+    """The specification mixes two versions of OpenAPI; the older one's `nullable` is a type of its own in the newer,
+    and its exclusive minimum a number and not a mark on another one."""
     if isinstance(schema, list):
         return [_with_nulls(each) for each in schema]
     if not isinstance(schema, dict):
         return schema
     schema = {key: _with_nulls(value) for key, value in schema.items()}
+    if schema.get("exclusiveMinimum") is True:
+        schema["exclusiveMinimum"] = schema.pop("minimum")
     return {"anyOf": [schema, {"type": "null"}]} if schema.pop("nullable", None) is True else schema
