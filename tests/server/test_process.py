@@ -113,6 +113,26 @@ def test_a_port_that_is_taken(models: dict[str, LocalModel]) -> None:
             LocalServer(["small"], models, port=port, preload=False).start()
 
 
+def test_what_is_kept_outlives_the_server(models: dict[str, LocalModel], tmp_path: Path) -> None:
+    data = tmp_path / "new" / "data"
+    for turn in range(2):
+        with (
+            LocalServer(["small"], models, preload=False, data=data) as server,
+            openai.OpenAI(base_url=server.base_url, api_key=server.api_key) as client,
+        ):
+            if turn == 0:
+                made = client.files.create(file=b"content", purpose="evals").id
+            assert [file.id for file in client.files.list()] == [made]
+    assert data.stat().st_mode & 0o077 == 0, "others can read it"
+
+
+def test_a_data_folder_that_cannot_be_used(models: dict[str, LocalModel], tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+
+    with pytest.raises(LocalServerError, match=r"The data folder .*file/data cannot be used: Not a directory"):
+        LocalServer(["small"], models, preload=False, data=tmp_path / "file" / "data").start()
+
+
 def test_other_machines_are_never_served_without_a_key() -> None:
     with pytest.raises(LocalServerError, match="needs an API key"):
         LocalServer(["small"], host=".".join("0000"), needs_key=False).start()
