@@ -77,6 +77,9 @@ def serve(
             metavar="openai:URL", help="Put the platform in front of another server: vLLM, llama.cpp, Ollama."
         ),
     ] = None,
+    jobs: Annotated[
+        int, typer.Option(min=1, max=8, help="Fine-tuning jobs that train at the same time; the others wait.")
+    ] = 1,
     experiment: Experiment = EXPERIMENT,
 ) -> None:
     """Serve local models with OpenAI's API, until Ctrl-C.
@@ -91,7 +94,7 @@ def serve(
     from distill.models.completion import ModelError
     from distill.models.registry import EMBEDDED, fine_tuned
     from distill.server.serve import serve as run_server
-    from distill.server.settings import remote_engine
+    from distill.server.settings import JobSettings, remote_engine
 
     settings = settings_of(experiment) if experiment.exists() else Config()
     folder = (data or settings.platform).absolute()
@@ -108,6 +111,7 @@ def serve(
             data=folder,
             memory=None if memory is None else int(memory * 1e9),
             remote=remote,
+            jobs=JobSettings(at_once=jobs),
         )
     except (ModelError, ValueError) as error:
         fail(str(error))

@@ -12,7 +12,7 @@ from rich.console import Console
 
 from distill.models.registry import LocalModel, without_credentials
 from distill.server.process import LocalServer
-from distill.server.settings import EngineSettings, RemoteSettings
+from distill.server.settings import EngineSettings, JobSettings, RemoteSettings
 
 _LOOK_EVERY = 1.0  # seconds
 
@@ -28,12 +28,14 @@ def serve(
     data: Path | None = None,
     memory: int | None = None,
     remote: RemoteSettings | None = None,
+    jobs: JobSettings | None = None,
     console: Console | None = None,
 ) -> int:
     """Serve local models until SIGINT or SIGTERM, then 0; 1 when the server ends by itself.
 
     Each model is loaded when it is first asked. `data`: the folder for everything that is kept; without it nothing is.
     `memory`: bytes that loaded models may take together. `remote`: the server to ask for all other models.
+    `jobs`: how fine-tuning jobs are run.
     Raises `WeightsError`, `LocalServerError`, and `ValueError` for an address that other machines reach without an
     `api_key`.
     """
@@ -51,6 +53,7 @@ def serve(
         data=data,
         memory=memory,
         remote=remote,
+        jobs=jobs,
     )
     served = [*names, *([f"what {without_credentials(remote.url)} has"] if remote else [])]
     asked_to_stop = threading.Event()

@@ -57,7 +57,7 @@ def find_base(platform: Platform, model: str) -> Base:
         return Base(name=_UNFIT.sub("-", path.name), source=model)
     if _REPOSITORY.fullmatch(model):
         return Base(name=model, source=model)
-    known_names = ", ".join(sorted(platform.settings.models))
+    known_names = ", ".join(sorted(platform.settings.models)) or "none of its own"
     raise _refusal(
         model,
         f"there is no such model; this server has: {known_names}. A Hugging Face model is named by its repository "
