@@ -34,6 +34,7 @@ from distill.sandbox import kernel
 from distill.sandbox.elsewhere import Siblings
 from distill.sandbox.examiner import Examiner
 from distill.sandbox.execution import Outcome
+from distill.sandbox.member import Member
 from distill.sandbox.pool import Pool, open_pool
 from distill.sandbox.recipes import Recipes
 
@@ -193,6 +194,7 @@ class _Killer:
     def __init__(self, pool: Pool, found: Soak, folders: set[Path], dice: random.Random) -> None:
         self._pool, self._found, self._folders, self._dice = pool, found, folders, dice
         self._left = BETWEEN_KILLS
+        self._processes: dict[Member, list[int]] = {}
 
     def count(self) -> None:
         with _lock:
@@ -203,11 +205,16 @@ class _Killer:
             self._found.kills += 1
         with self._pool._lock:
             members = list(self._pool._members)
-        self._folders.update(member._folder for member in members if member._folder is not None)
+        for member in members:
+            if member._folder is not None:
+                self._folders.add(member._folder)
+            # Noted while all of it lives: a worker can outlive the process that started it, and is then found no more.
+            self._processes.setdefault(member, [member.process_id, *_children(member.process_id)])
+        self._processes = {member: self._processes[member] for member in members}
         if members:
-            started = self._dice.choice(members).process_id
+            victim = self._dice.choice(self._processes[self._dice.choice(members)])
             with contextlib.suppress(OSError):
-                os.kill(self._dice.choice([started, *_children(started)]), signal.SIGKILL)
+                os.kill(victim, signal.SIGKILL)
 
 
 def _check(found: Soak, count: int, before: Sample, left: Sequence[Path]) -> None:

@@ -43,7 +43,12 @@ _FILTERS = frozenset(["git", "grep", "head", "tail", "wc", "sort", "uniq", "cut"
 _HARMLESS = re.compile(r"%\([^()]*\)|[@^]\{[^{}]*\}")
 """`%(refname)`, `HEAD@{1}` and `v1^{commit}`: git's brackets, not the shell's."""
 _INVENTIVE = re.compile(r"[$`(){}<>\\]|%x|alias|(?<!\S)(?:-c|--config-env|--exec-path)(?![\w-])")
+_FORMAT = re.compile(r"""--(?:format|pretty)[= ](?:'([^']*)'|"([^"]*)"|(\S*%\S*))""")
+_PLACEHOLDER = re.compile(r"%(?:[acgG][A-Za-z?]|(?!C)[A-Za-z])|^t?format:")
+"""What git puts a value for, in a format; not `%C`, which may stand for nothing in the middle of a word."""
 _WORD = re.compile(r"[A-Za-z]{3,}|v\d+(?:\.\d+)+")
+_ADDRESS = "example"
+"""Stands in the address of most authors: with another word there, all hashes are others."""
 _FIXED = frozenset(["git", "refs", "heads", "head", "main", "origin", "printf", "echo", "export", "true", "false"])
 """Words that recipes need for other things than their story."""
 _GROWTH = """\
@@ -87,9 +92,10 @@ class Siblings:
         recipe = self._recipes.get(case.repository)
         if recipe is None:
             return None
-        for words in (words_to_change(case, recipe), frozenset[str]()):
+        words = words_to_change(case, recipe)
+        for changed in (words, words & {_ADDRESS}, frozenset[str]()):
             try:
-                return build(retell(recipe, words))
+                return build(retell(recipe, changed))
             except RecipeError:  # a word was part of a command
                 continue
         return None
@@ -101,9 +107,19 @@ def is_plain(command: str, case: Case) -> bool:
     Read generously: what is not plain only costs another run.
     """
     facts = case.output.must if case.output is not None else ()
-    if any(fact in command for fact in facts) or _INVENTIVE.search(_HARMLESS.sub("", command)):
+    line = _HARMLESS.sub("", command)
+    if _INVENTIVE.search(line) or any(_says(command, fact) for fact in facts):
+        return False
+    formats = ("".join(found) for found in _FORMAT.findall(line))
+    if any(re.search(r"\w", _PLACEHOLDER.sub("", text)) for text in formats if "%" in text):
         return False
     return all(part.split()[0] in _FILTERS for part in re.split(r"[|;&\n]+", command) if part.strip())
+
+
+def _says(command: str, fact: str) -> bool:
+    """Whether a line holds a fact, however it is quoted."""
+    letters = re.sub(r"\W", "", fact)
+    return fact in command or (len(letters) > 3 and letters in re.sub(r"\W", "", command))
 
 
 def words_to_change(case: Case, recipe: Recipe) -> frozenset[str]:
@@ -112,7 +128,7 @@ def words_to_change(case: Case, recipe: Recipe) -> frozenset[str]:
     commands = set(re.findall(r"\bgit (?:-\S+ )*([a-z]+)", "\n".join(recipe.steps)))
     facts = case.output.must if case.output is not None else ()
     words = {word for fact in facts for word in _WORD.findall(fact)}
-    words |= {"example"}  # in the addresses of most authors, so that all hashes become others
+    words.add(_ADDRESS)
     return frozenset(word for word in words if word.lower() not in known | _FIXED | commands)
 
 
