@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import re
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,6 +14,7 @@ from hypothesis import strategies as st
 from distill.openai_graders import GraderInvalid, Multi, dump, parse, requirements
 from distill.openai_graders.definitions import LARGEST_SOURCE, threshold_of
 
+GUIDE = Path(__file__).resolve().parents[2] / "docs" / "graders.md"
 TYPES = ["string_check", "text_similarity", "label_model", "score_model", "python", "multi"]
 METRICS = ["cosine", "fuzzy_match", "bleu", "gleu", "meteor", *(f"rouge_{kind}" for kind in "12345l")]
 
@@ -204,6 +207,13 @@ def test_from_which_score_on_a_grader_passes(
     kind: str, fields: dict[str, Any], threshold: float, grader_object: Any
 ) -> None:
     assert threshold_of(parse(grader_object(kind, **fields))) == threshold
+
+
+def test_the_guides_object_can_be_read() -> None:
+    (example,) = re.findall(r"```json\n(.*?)```", GUIDE.read_text(encoding="utf-8"), re.DOTALL)
+    grader = parse(json.loads(example))
+    assert grader.type == "multi"
+    assert requirements(grader).sandbox
 
 
 TEXTS = st.text(st.characters(exclude_characters="{}", exclude_categories=["Cs"]), max_size=20)
