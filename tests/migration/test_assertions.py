@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from distill.migration import sources
@@ -296,6 +296,7 @@ def test_sets_that_refer_to_each_other_end() -> None:
         grader_objects([circle], None, Surroundings(folder=Path("/nowhere")), {"circle": circle})
 
 
+@settings(deadline=None)
 @given(st.lists(st.text(), min_size=1, max_size=4))
 def test_a_text_in_a_source_is_a_literal_whatever_it_holds(texts: list[str]) -> None:
     texts = [text.replace("{", "(") for text in texts]
@@ -307,6 +308,7 @@ def test_a_text_in_a_source_is_a_literal_whatever_it_holds(texts: list[str]) -> 
     assert [ast.literal_eval(element) for element in literal.elts] == texts
 
 
+@settings(deadline=None)
 @given(
     st.recursive(
         st.none() | st.booleans() | st.integers() | st.text(),
