@@ -173,7 +173,8 @@ def test_a_poisoned_repository_is_graded_and_nothing_happens(
     assert _seen == [], "the harness started a process"
     words = [grade.reason for grade in grades] + [run.detail]
     if verdict is not None:
-        words += [verdict.reason, *(each.sentence for each in (*verdict.differences, *verdict.harm))]
+        words += [verdict.reason, *(each.sentence for each in verdict.differences)]
+        words += [each.sentence for each in verdict.harm]
     printed = [run.stdout, run.stderr, *(word.encode(errors="surrogateescape") for word in words)]
     files = {path: entry.data for path, entry in run.image.entries.items()} if run.image is not None else {}
     assert world.effects(printed, files) == {}

@@ -33,6 +33,8 @@ the case · the harness, its worker or the next case harmed · more time, space,
 
 _UNTOUCHED = b"untouched\n"
 _INFLATED = 1 << 20
+_LOOKED_AT = 1 << 18
+"""Bytes of a file in which compressed secrets are looked for; every lure is far smaller."""
 
 
 class World:
@@ -229,14 +231,14 @@ def _forms(secret: str) -> Iterator[bytes]:
 def _unpacked(path: str, data: bytes) -> Iterator[bytes]:
     """The bytes of a file, and what they hold compressed: git objects, packs, archives."""
     yield data
-    position = 0
     if "/objects/" in path or b"PACK" in data[:4096] or data[:2] in (b"\x1f\x8b", b"PK"):
+        view = memoryview(data)[:_LOOKED_AT]
         for start, form in ((b"\x78", zlib.MAX_WBITS), (b"\x1f\x8b", 31)):
-            position = data.find(start)
+            position = data.find(start, 0, _LOOKED_AT)
             while position >= 0:
                 with contextlib.suppress(zlib.error):
-                    yield zlib.decompressobj(form).decompress(data[position:], _INFLATED)
-                position = data.find(start, position + 1)
+                    yield zlib.decompressobj(form).decompress(view[position:], _INFLATED)
+                position = data.find(start, position + 1, _LOOKED_AT)
 
 
 def _names(folder: Path) -> set[str]:
