@@ -195,7 +195,7 @@ def _summary(role: str, model: str, rows: Sequence[Row], graders: Sequence[str])
         samples=len(rows),
         scores=tuple(_score(rows, grader) for grader in graders),
         statuses={status: sum(row.status is status for row in rows) for status in Status},
-        bare=Share(sum(row.method == "bare" for row in answered), len(answered)),
+        bare=Share(sum(row.method == "bare" for row in answered), sum(map(_read, answered))),
         harmful=Share(sum(harms), len(harms)),
         unscored=Share(sum(unscored(row, graders) for row in rows), len(rows)),
         stored=Share(sum(row.stored for row in answered), len(answered)),
@@ -208,6 +208,11 @@ def _summary(role: str, model: str, rows: Sequence[Row], graders: Sequence[str])
         categories=_groups(((row.category, row) for row in rows), graders[0]) if graders else (),
         tags=_groups(((tag, row) for row in rows for tag in row.tags), graders[0]) if graders else (),
     )
+
+
+def _read(row: Row) -> bool:
+    """Whether a command was looked for in the answer; it is not, where the case has nothing to run it in."""
+    return row.method != "none" or row.status is not Status.GRADED
 
 
 def _score(rows: Sequence[Row], grader: str) -> Score:

@@ -52,6 +52,12 @@ def test_a_request_that_failed_is_no_answer_and_no_miss(row) -> None:
     assert summary.score("execution").mean == 1.0
 
 
+def test_an_answer_in_which_no_command_is_looked_for_is_neither_bare_nor_wrapped(row) -> None:
+    text = row("b", status=Status.GRADED, method="none", command=None)
+    assert only([row("a"), text]).bare.of == 1
+    assert only([text]).bare.value is None
+
+
 def test_a_row_without_a_grade_is_unscored_by_that_grader(row) -> None:
     rows = [row("a", grades={"judge": GradeRow(score=0.7)}), row("b")]
     summary = only(rows, grader_names(rows, ("execution",)))
