@@ -11,6 +11,7 @@ Rooms, lowest first; a room imports only from itself and from those above it in 
     server                           the local platform: OpenAI's API on this machine
     graders (at the top level)       how an answer is scored
     validity, training               proving the cases; requests to learn from
+    migration                        OpenAI's evals and Promptfoo configs into cases; saving an account
     suite                            pytest: options, prefetch, items, exit code
     diagnosis, cli                   the `distill` command
 """
