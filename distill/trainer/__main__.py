@@ -12,6 +12,7 @@ import traceback
 from pathlib import Path
 
 from distill.trainer.events import Events, Failure, take_standard_output
+from distill.trainer.job import read_task
 from distill.trainer.stopping import Stopped, Stopping
 
 _SUCCEEDED, _FAILED, _WRONG_USAGE, _STOPPED = range(4)
@@ -36,6 +37,7 @@ def main(arguments: list[str]) -> int:
 
 def _train(folder: Path, events: Events, stopping: Stopping) -> int:
     try:
+        task = read_task(folder)
         try:
             from distill.trainer.run import run
         except ImportError as error:
@@ -43,7 +45,7 @@ def _train(folder: Path, events: Events, stopping: Stopping) -> int:
                 "trainer_not_installed",
                 f"Training needs the package {error.name}; `pip install 'distill[train]'` installs all that it needs.",
             ) from error
-        run(folder, events, stopping)
+        run(folder, task, events, stopping)
     except Failure as failure:
         return _fail(events, failure)
     except BrokenPipeError:

@@ -25,8 +25,8 @@ AGREEMENT = 0.85
 """The least share of the served answers' tokens that have to be the trained model's own choice.
 
 Served and trained model compute the same numbers with other roundings (4-bit blocks times 8-bit activations, against
-bfloat16), and where two tokens are about equally probable either may win: 1 to 4 of 100 in measured trainings. An
-adapter whose query and key rows are in the wrong order, or that is not applied at all, stays far below.
+bfloat16), and where two tokens are about equally probable either may win: 3 to 6 of 100 after a dozen steps, fewer in
+a model that has learned to be sure. Of a base without its adapter it was 63 of 100.
 """
 _EXAMPLES = 16
 _PROMPTS = 128

@@ -1,17 +1,19 @@
 """What is to be trained: the trainer's only input.
 
-In: a folder with `job.json`. Out: a `Job`, checked, or a `Failure`.
+In: a folder with `job.json`. Out: a `Task`, the job with its examples, all checked, or a `Failure`. This is done before
+torch is loaded, so that a wrong file fails at once.
 """
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from distill.trainer.events import Failure
-from distill.training_files import Method
+from distill.training_files import Example, Method, TrainingFileError, read_training_file
 
 Auto = Literal["auto"]
 
@@ -43,6 +45,28 @@ class Job(BaseModel):
     validation_file: Path | None = None
     hyperparameters: Hyperparameters = Hyperparameters()
     seed: int = Field(default=42, ge=0, lt=2**32)
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """A job with the examples that it names."""
+
+    job: Job
+    training: list[Example]
+    validation: list[Example]
+
+
+def read_task(folder: Path) -> Task:
+    """Raises `Failure`."""
+    job = read_job(folder)
+    try:
+        training = read_training_file(job.training_file, job.method)
+        if job.validation_file is None:
+            return Task(job, training, [])
+        validation = read_training_file(job.validation_file, job.method, param="validation_file", fewest=1)
+        return Task(job, training, validation)
+    except TrainingFileError as error:
+        raise Failure(error.code, error.message, error.param) from None
 
 
 def read_job(folder: Path) -> Job:

@@ -1,7 +1,7 @@
 """One job from beginning to end, or from its last checkpoint to the end.
 
-In: the job's folder. Out: events, checkpoints, and at the end an adapter of which it is known that it is served as it
-was trained; otherwise a `Failure`, or `Stopped`.
+In: the job's folder and its task. Out: events, checkpoints, and at the end an adapter of which it is known that it is
+served as it was trained; otherwise a `Failure`, or `Stopped`.
 """
 
 from __future__ import annotations
@@ -21,36 +21,25 @@ from distill.trainer.device import Device, find_device
 from distill.trainer.events import Events, Failure
 from distill.trainer.examples import LONGEST, preference_pairs, supervised_rows
 from distill.trainer.hyperparameters import resolve
-from distill.trainer.job import Job, read_job
+from distill.trainer.job import Task
 from distill.trainer.progress import Progress
 from distill.trainer.stopping import Stopping
-from distill.training_files import Example, TrainingFileError, read_training_file
+from distill.training_files import Example
 
 ADAPTER = "adapter.gguf"
 
 
-def run(folder: Path, events: Events, stopping: Stopping) -> None:
-    job = read_job(folder)
-    training, validation = _read_files(job)
+def run(folder: Path, task: Task, events: Events, stopping: Stopping) -> None:
     device = find_device()
     torch.set_num_threads(device.threads)
-    transformers.set_seed(job.seed)
-    _Training(folder, job, training, validation, device, events, stopping).run()
+    transformers.set_seed(task.job.seed)
+    _Training(folder, task, device, events, stopping).run()
 
 
 class _Training:
-    def __init__(
-        self,
-        folder: Path,
-        job: Job,
-        training: list[Example],
-        validation: list[Example],
-        device: Device,
-        events: Events,
-        stopping: Stopping,
-    ) -> None:
-        self._job = job
-        self._training = training
+    def __init__(self, folder: Path, task: Task, device: Device, events: Events, stopping: Stopping) -> None:
+        self._job = job = task.job
+        self._training = training = task.training
         self._device = device
         self._events = events
         self._stopping = stopping
@@ -63,7 +52,7 @@ class _Training:
         gguf_adapter.architecture(self._model.config)
         self._longest = min(LONGEST, self._model.config.max_position_embeddings)
         self._rows = self._tokens(training, "training_file")
-        self._valid = self._tokens(validation, "validation_file") if validation else None
+        self._valid = self._tokens(task.validation, "validation_file") if task.validation else None
         rank = methods.rank_of(job.start_adapter) if job.start_adapter else None
         self._plan = resolve(job.hyperparameters, len(self._rows), job.method, rank=rank)
 
@@ -123,13 +112,17 @@ class _Training:
         make = methods.supervised if self._job.method == "supervised" else methods.preference
         settings = methods.settings(self._checkpoints.writing, self._plan, total, self._job.seed, self._device)
         trainer = make(model, self._tokenizer, self._rows, self._valid, self._plan, settings)
+        trainer.model.peft_config["default"].base_model_name_or_path = self._job.base  # and not where it was cached
         trainer.remove_callback(PrinterCallback)
         trainer.add_callback(progress)
         progress.trainer = trainer
         return trainer
 
     def _export(self, folder: Path) -> None:
+        """What is served, added to what the library has saved; what only the library has a use for is removed."""
         gguf_adapter.write(folder, self._model.config, folder / ADAPTER)
+        for name in ("README.md", "training_args.bin"):
+            (folder / name).unlink(missing_ok=True)
 
     def _check(self, model: Any, checkpoint: Checkpoint) -> None:
         if self._job.base_gguf is None:
@@ -152,16 +145,6 @@ class _Training:
                 f"The adapter as it is served chooses only {share:.0%} of the tokens that the trained model chooses; "
                 f"{check.AGREEMENT:.0%} is the least.",
             )
-
-
-def _read_files(job: Job) -> tuple[list[Example], list[Example]]:
-    try:
-        training = read_training_file(job.training_file, job.method)
-        if job.validation_file is None:
-            return training, []
-        return training, read_training_file(job.validation_file, job.method, param="validation_file", fewest=1)
-    except TrainingFileError as error:
-        raise Failure(error.code, error.message, error.param) from None
 
 
 def _length(row: dict[str, list[int]]) -> int:
