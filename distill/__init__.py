@@ -8,11 +8,13 @@ Rooms, lowest first; a room imports only from itself and from those above it in 
     sandbox                          worlds: build, confine, run, snapshot, compare
     config, grading                  the experiment; what a grader sees and gives back
     reporting                        rows into statistics, tables, Markdown, the gate
+    training_files, trainer          files to fine-tune on, and the process that does (the only room with torch)
     server                           the local platform: OpenAI's API on this machine
     graders (at the top level)       how an answer is scored
     validity, training               proving the cases; requests to learn from
     migration                        OpenAI's evals and Promptfoo configs into cases; saving an account
     suite                            pytest: options, prefetch, items, exit code
+    loop                             collect, verify, train, run: from a teacher to a student
     diagnosis, cli                   the `distill` command
 """
 

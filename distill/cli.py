@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from distill.commands import data, loop, migration, proofs, runs, setup
+from distill.commands import collecting, data, distilling, migration, proofs, runs, setup
 
 app = typer.Typer(
     help="Distil a large model into a small one, with every answer graded by executing it.\n\n"
@@ -29,11 +29,11 @@ for command in (
     proofs.variants,
     proofs.mutate,
     proofs.validate,
-    loop.collect,
-    loop.verify,
-    loop.train,
-    loop.run,
-    loop.lineage,
+    collecting.collect,
+    collecting.verify,
+    distilling.train,
+    distilling.run,
+    distilling.lineage,
     migration.import_eval,
     migration.export_openai,
 ):
