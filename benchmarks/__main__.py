@@ -13,13 +13,14 @@ from pathlib import Path
 
 from tabulate import tabulate
 
-from benchmarks import execution, harness, model, platform
+from benchmarks import confinement, execution, harness, model, platform
 from benchmarks.figure import Figure
 from distill.runs import machine_facts
 
 RESULTS = Path(__file__).with_name("RESULTS.md")
 BENCHMARKS: dict[str, tuple[str, Callable[[], list[Figure]]]] = {
     "execution": ("Grading by execution", execution.measure),
+    "confinement": ("What confinement adds to a case", confinement.measure),
     "model": ("The local model", model.measure),
     "platform": ("The local platform, without a model", platform.measure),
     "harness": ("The harness, without model and sandbox", harness.measure),
