@@ -22,7 +22,7 @@ from distill.migration.imported import NoEqual, Remarks, plain
 from distill.migration.nunjucks import as_grader_template, variables_of
 from distill.migration.providers import model_of
 
-DEFAULT_JUDGE = "gpt-5-mini"
+DEFAULT_JUDGE = "gpt-6-luna"
 """The model in a grader object where the config names none; `--judge` asks another."""
 OUTPUT = "{{sample.output_text}}"
 

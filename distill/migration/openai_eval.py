@@ -7,6 +7,7 @@ items were not saved, the run's own template over its rows.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -27,8 +28,12 @@ _SAMPLING = {
     "reasoning_effort": "reasoning_effort",
 }
 """OpenAI's names in an eval run: those of a chat completion."""
-_CLOSING = "gpt-4o"
-"""The family, with its fine-tunes, that OpenAI shuts down."""
+_DATED = r"(-\d{4}-\d{2}-\d{2})?"
+_CLOSING = (
+    (re.compile(rf"(gpt-5(-mini|-nano|-pro)?|o3(-pro)?){_DATED}"), "11 December 2026"),
+    (re.compile(rf"gpt-4(o|\.1)(-mini)?{_DATED}"), "14 January 2027"),
+)
+"""Models that OpenAI shuts down, with their fine-tunes, and when, as announced by November 2026."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -118,8 +123,9 @@ def _graders(definition: Mapping[str, Any], remarks: Remarks) -> Iterator[dict[s
                 label, "the embeddings are those of another model, so scores differ: choose the threshold anew"
             )
         model = str(found.get("model", ""))
-        if model.removeprefix("ft:").startswith(_CLOSING):
-            remarks.change(label, f"it asks {model}, which is shut down on 14 January 2027; --judge NAME asks another")
+        for family, day in _CLOSING:
+            if family.fullmatch(model.removeprefix("ft:").partition(":")[0]):
+                remarks.change(label, f"it asks {model}, which is shut down on {day}; --judge NAME asks another")
         yield found
 
 
