@@ -1,0 +1,157 @@
+"""Which tokens are learned, and that the packed loss, the exported adapter and the merged model are the real ones.
+
+The computing happens in a process of its own, which prints what it found.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+pytestmark = pytest.mark.slow
+
+
+def ask(script: str, *arguments: object) -> Any:
+    """What a script prints in its last line, as JSON."""
+    done = subprocess.run(
+        [sys.executable, "-c", script, *map(str, arguments)],
+        capture_output=True,
+        text=True,
+        timeout=540,
+        env=os.environ | {"OMP_WAIT_POLICY": "PASSIVE", "OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1"},
+    )
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+_ROWS = """
+import json, sys
+from transformers import AutoTokenizer
+from distill.trainer.conversation import Conversation
+from distill.trainer.examples import preference_pairs, supervised_rows
+from distill.training_files import Example, Message
+
+tokenizer = AutoTokenizer.from_pretrained(sys.argv[1])
+conversation = Conversation(tokenizer)
+user, first, second = Message("user", "a?"), Message("assistant", "one", 0), Message("assistant", " two\\n")
+dialog = Example(1, (Message("developer", "Be brief."), user, first, user, second))
+pair = Example(2, (user,), preferred=second, non_preferred=first)
+
+(row,) = supervised_rows([dialog], conversation, 256)
+(both,) = supervised_rows([Example(1, (user, Message("assistant", "one"), user, second))], conversation, 256)
+(pair,) = preference_pairs([pair], conversation, 256)
+tokenizer.chat_template = tokenizer.chat_template.replace("m['content']", "(m['content'] if loop.last else '...')")
+forgetful = supervised_rows([Example(1, (user, Message("assistant", "one"), user, second))], conversation, 256)
+
+def learned(row):
+    return tokenizer.decode([label for label in row.labels if label != -100])
+
+print(json.dumps({
+    "text": tokenizer.decode(row.input_ids),
+    "learned": learned(row),
+    "aligned": all(label in (-100, token) for token, label in zip(row.input_ids, row.labels, strict=True)),
+    "both": learned(both),
+    "pair": [tokenizer.decode(ids) for ids in (pair.prompt_ids, pair.chosen_ids, pair.rejected_ids)],
+    "forgetful": [learned(row) for row in forgetful],
+}))
+"""
+
+
+def test_only_the_assistants_weighted_words_are_learned_with_the_end_of_the_turn(tiny_model: Path) -> None:
+    found = ask(_ROWS, tiny_model)
+    assert found["text"] == (
+        "<|im_start|>system\nBe brief.<|im_end|>\n<|im_start|>user\na?<|im_end|>\n<|im_start|>assistant\none<|im_end|>\n"
+        "<|im_start|>user\na?<|im_end|>\n<|im_start|>assistant\n two\n<|im_end|>"
+    )
+    assert found["learned"] == " two\n<|im_end|>"
+    assert found["aligned"]
+    assert found["both"] == "one<|im_end|> two\n<|im_end|>"
+    assert found["pair"] == [
+        "<|im_start|>user\na?<|im_end|>\n<|im_start|>assistant\n",
+        " two\n<|im_end|>",
+        "one<|im_end|>",
+    ]
+    assert found["forgetful"] == ["one<|im_end|>", " two\n<|im_end|>"]
+
+
+_LOSSES = """
+import json, random, sys
+import torch
+from torch.nn import functional
+from transformers import AutoModelForCausalLM
+from distill.trainer.packed import Packer, logits
+
+model = AutoModelForCausalLM.from_pretrained(sys.argv[1], dtype=torch.float64, attn_implementation="sdpa")
+drawn = random.Random(5)
+
+def some(count):
+    return [drawn.randrange(259) for _ in range(count)]
+
+def row(prefix, prompt, answers):
+    ids, labels = prefix + some(prompt), [-100] * (len(prefix) + prompt)
+    for length, weight in answers:
+        piece = some(length)
+        ids, labels = ids + piece, labels + (piece if weight else [-100] * length)
+    return {"input_ids": ids, "labels": labels}
+
+def plain(rows):
+    total = torch.zeros((), dtype=torch.float64)
+    for it in rows:
+        scores = model(torch.tensor([it["input_ids"]])).logits[0, :-1]
+        total = total + functional.cross_entropy(
+            scores, torch.tensor(it["labels"][1:]), ignore_index=-100, reduction="sum"
+        )
+    return total
+
+def packed(rows, kind):
+    total = torch.zeros((), dtype=torch.float64)
+    batch = Packer(kind)(rows)
+    for piece in batch["pieces"]:
+        total = total + functional.cross_entropy(logits(model, piece).double(), piece["targets"], reduction="sum")
+    return total, len(batch["pieces"]), batch["labels"].numel()
+
+def gradient(loss):
+    model.zero_grad()
+    loss.backward()
+    return torch.cat([it.grad.flatten() for it in model.parameters()])
+
+common = some(12)
+batches = {
+    "a shared beginning": [row(common, n, [(n + 2, 1)]) for n in range(1, 6)],
+    "nothing shared": [row([n + 1], 3, [(4, 1)]) for n in range(4)],
+    "the same question": [row(common, 0, [(n + 1, 1)]) for n in range(3)],
+    "several turns": [row(common, 2, [(3, 1), (2, 0), (4, 1)]) for _ in range(3)],
+    "one alone": [row(common, 2, [(3, 1)])],
+    "too many for one": [row(common, 100, [(100, 1)]) for _ in range(6)],
+}
+found = {}
+for name, rows in batches.items():
+    truth = plain(rows)
+    true_gradient = gradient(truth)
+    for kind in ("llama", "mamba"):
+        loss, pieces, count = packed(rows, kind)
+        off = (gradient(loss) - true_gradient).norm() / true_gradient.norm()
+        found[f"{name}, {kind}"] = {
+            "loss": loss.item() / truth.item(), "gradient": off.item(), "pieces": pieces, "rows": len(rows),
+            "counted": count == sum(label != -100 for it in rows for label in it["labels"]),
+        }
+print(json.dumps(found))
+"""
+
+
+def test_the_packed_loss_and_its_gradient_are_those_of_each_row_alone(tiny_model: Path) -> None:
+    found = ask(_LOSSES, tiny_model)
+    for name, it in found.items():
+        assert it["loss"] == pytest.approx(1, rel=1e-5), name
+        assert it["gradient"] < 1e-5, name
+        assert it["counted"], name
+        if name.endswith("mamba"):
+            assert it["pieces"] == it["rows"], name
+    assert found["a shared beginning, llama"]["pieces"] == 1
+    assert found["too many for one, llama"]["pieces"] == 2
