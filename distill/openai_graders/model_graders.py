@@ -9,6 +9,7 @@ object in the text, a number or a label alone on the last line. A reply that hol
 
 from __future__ import annotations
 
+import copy
 import json
 import math
 import re
@@ -38,8 +39,10 @@ _STEPS = {
         "required": ["description", "conclusion"],
         "additionalProperties": False,
     },
-    "maxItems": 8,
+    "maxItems": 3,
 }
+_LONGEST_STEP = 120
+"""Characters of a step's description and of its conclusion, where that can be asked for."""
 _MOST_OBJECTS = 200
 
 
@@ -68,6 +71,18 @@ def parameters_of(grader: LabelModel | ScoreModel) -> dict[str, Any]:
     }
     shape = {"name": grader.type, "strict": True, "schema": schema}
     return {**parameters, "response_format": {"type": "json_schema", "json_schema": shape}}
+
+
+def bounded(parameters: Mapping[str, Any]) -> dict[str, Any]:
+    """The same request with a limit on the texts in its reply, for models that would go on without end.
+
+    llama.cpp keeps to such a limit; OpenAI refuses a schema that has one.
+    """
+    shorter = copy.deepcopy(dict(parameters))
+    schema = shorter["response_format"]["json_schema"]["schema"]
+    for text in schema["properties"]["steps"]["items"]["properties"].values():
+        text["maxLength"] = _LONGEST_STEP
+    return shorter
 
 
 def read_number(reply: str) -> float | None:

@@ -32,6 +32,7 @@ from distill.openai_graders import (
     sample_of,
 )
 from distill.openai_graders.embeddings import LocalEmbeddings
+from distill.openai_graders.model_graders import bounded
 from distill.sandbox.python_source import SourceSandbox
 from distill.server import completions
 from distill.server.body import read_shape
@@ -132,7 +133,7 @@ def _sources(grader: Grader) -> list[tuple[str, str]]:
 
 def _asker(platform: Platform) -> Any:
     async def ask(model: str, messages: Sequence[Mapping[str, Any]], parameters: Mapping[str, Any], /) -> Reply:
-        body = {"model": model, "messages": [dict(message) for message in messages], **parameters}
+        body = {"model": model, "messages": [dict(message) for message in messages], **bounded(parameters)}
         while True:
             try:
                 return _reply(await completions.complete(platform, body))
@@ -140,7 +141,8 @@ def _asker(platform: Platform) -> Any:
                 refused = (error.param or "").partition(".")[0]
                 if error.status != 400 or refused not in _CAN_DO_WITHOUT or refused not in body:
                     raise ModelFailed(error.message) from None
-                del body[refused]
+                if body.pop(refused) != parameters[refused]:
+                    body[refused] = parameters[refused]  # another server, which may take it without the limits
 
     return ask
 

@@ -15,6 +15,7 @@ from distill.models.ask import Asker
 from distill.models.completion import Message, ModelError, Prompt
 from distill.models.registry import LocalModel, Target, resolve
 from distill.openai_graders import Ask, ModelFailed, Reply, TokenUsage, parse, requirements
+from distill.openai_graders.model_graders import bounded
 from distill.suite.discovery import GradeFunction
 from graders import testing_criteria
 from graders.openai_object import GraderObject
@@ -41,13 +42,14 @@ def asking(asker: Asker, targets: Mapping[str, Target], metadata: Mapping[str, s
     """Asks a model by the name that a grader object has for it."""
 
     async def ask(model: str, messages: Sequence[Mapping[str, Any]], parameters: Mapping[str, Any], /) -> Reply:
+        target = targets[model]
         prompt = Prompt(
             messages=tuple(_message(message) for message in messages),
-            parameters=dict(parameters),
+            parameters=bounded(parameters) if target.kind == "local" else dict(parameters),
             metadata={**metadata, "purpose": "judge"},
         )
         try:
-            answer = await asker.ask(targets[model], prompt)
+            answer = await asker.ask(target, prompt)
         except ModelError as error:
             raise ModelFailed(str(error)) from None
         usage = TokenUsage(prompt_tokens=answer.prompt_tokens or 0, completion_tokens=answer.completion_tokens or 0)

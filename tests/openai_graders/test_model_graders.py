@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from distill.openai_graders import parse, sample_of
-from distill.openai_graders.model_graders import messages_of, parameters_of, read_label, read_number
+from distill.openai_graders.model_graders import bounded, messages_of, parameters_of, read_label, read_number
 
 LABELS = ["polite", "rude", "Rude", "not sure"]
 
@@ -149,6 +149,14 @@ def test_parameters_are_temperature_0_and_the_shape_of_the_reply(grader_object: 
     assert shape["strict"] is True
     assert shape["schema"]["properties"]["result"] == {"type": "string", "enum": ["polite", "neutral", "rude"]}
     assert list(shape["schema"]["properties"]) == ["steps", "result"], "the steps come before what they lead to"
+
+
+def test_a_request_can_be_bounded_without_changing_the_first(grader_object: Any) -> None:
+    parameters = parameters_of(parse(grader_object("score_model")))  # type: ignore[arg-type]
+    before = json.dumps(parameters)
+    shape = bounded(parameters)["response_format"]["json_schema"]["schema"]
+    assert shape["properties"]["steps"]["items"]["properties"]["conclusion"] == {"type": "string", "maxLength": 120}
+    assert json.dumps(parameters) == before
 
 
 def test_a_score_model_is_sampled_as_it_says(grader_object: Any) -> None:

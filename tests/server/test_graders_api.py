@@ -9,6 +9,8 @@ from typing import Any
 import openai
 import pytest
 
+from distill.server.generation import InvalidGeneration
+
 from .conformance import violations
 from .conftest import words
 
@@ -121,6 +123,23 @@ def test_a_parameter_that_the_model_cannot_take_is_left_out(start: Any) -> None:
     )
     (generation,) = platform.engine.asked
     assert (generation.temperature, generation.longest) == (0.5, 9)
+
+
+def test_a_schema_is_asked_for_as_long_as_it_can_be(start: Any) -> None:
+    def answer(generation: Any) -> Any:
+        return [InvalidGeneration("no schema")] if generation.response_format is not None else words("Result: 4")
+
+    platform = start(answer)
+    assert (
+        platform.client.fine_tuning.alpha.graders.run(grader=SCORE, item={"question": "?"}, model_sample="x").reward
+        == 4
+    )
+    steps = [
+        generation.response_format["json_schema"]["schema"]["properties"]["steps"]["items"]["properties"]["conclusion"]
+        for generation in platform.engine.asked[:-1]
+    ]
+    assert steps == [{"type": "string", "maxLength": 120}, {"type": "string"}], "first with limits on its texts"
+    assert platform.engine.asked[-1].response_format is None
 
 
 @pytest.mark.parametrize("grader", [CHECK, SIMILAR, SCORE, LABEL, PYTHON, MULTI], ids=lambda grader: grader["type"])
