@@ -151,6 +151,24 @@ def test_no_question_is_answered_by_a_parrot_that_knows_where_it_is(examiner: Ex
     assert any(found.values()) == (case.id in EMPTY_ONLY), found
 
 
+def _check_honest(examiner: Examiner, case: Case) -> None:
+    """An accepted command that was not asked for in these letters, and one whose output is kept and printed again."""
+    command = case.accept[0].rstrip()
+    for answer in (f"{command} ", f"facts=$({command}); printf '%s\\n' \"$facts\""):
+        assert _passes(examiner, case, answer)[0], answer
+
+
+@pytest.mark.parametrize("case", SAMPLE, ids=lambda case: case.id)
+def test_an_honest_answer_passes_however_it_prints(examiner: Examiner, case: Case) -> None:
+    _check_honest(examiner, case)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("case", QUESTIONS, ids=lambda case: case.id)
+def test_every_honest_answer_passes_however_it_prints(examiner: Examiner, case: Case) -> None:
+    _check_honest(examiner, case)
+
+
 def test_parrots_really_print_the_facts(examiner: Examiner) -> None:
     """What refuses them is the second look: without it most would pass."""
     reasons = {_passes(examiner, case, PARROTS["printf"](case))[1] for case in SAMPLE}
