@@ -54,6 +54,7 @@ class Database:
         self._patience = patience
         self._connections: list[sqlite3.Connection] = []
         self._mine = threading.local()
+        self._closed = False
         try:
             # Two processes that create the file at the same moment would refuse each other.
             with FileLock(path.with_name(f"{path.name}.lock"), timeout=patience):
@@ -76,20 +77,27 @@ class Database:
         It does nothing but use its connection: it may be run again when a transaction shared with others fails.
         Raises what it raises, and `ApiError`.
         """
+        self._refuse_when_closed()
         outcome: Future[Result] = Future()
         self._writes.put(_Write(work, outcome))
         return await asyncio.wrap_future(outcome)
 
     async def read(self, work: Work[Result]) -> Result:
         """What `work` returns; everything that it reads is of one moment. Raises what it raises, and `ApiError`."""
+        self._refuse_when_closed()
         return await asyncio.wrap_future(self._readers.submit(self._read, work))
 
     def close(self) -> None:
-        """Finish what was asked so far and close the file."""
+        """Finish what was asked so far and close the file; what is asked later is refused."""
+        self._closed = True
         self._writes.put(None)
         self._writer.join()
         self._readers.shutdown()
         self._close_connections()
+
+    def _refuse_when_closed(self) -> None:
+        if self._closed:
+            raise ApiError(503, "The platform is shutting down.", code="shutting_down")
 
     def _connect(self) -> sqlite3.Connection:
         connection = sqlite3.connect(
@@ -151,6 +159,10 @@ class Database:
             else:
                 for write in batch:
                     write.outcome.set_exception(_failure(error))
+            return
+        except Exception as error:  # whatever it is, nobody must wait forever, and the next write goes on
+            for write in batch:
+                write.outcome.set_exception(error)
             return
         for write, result, problem in results:
             if problem is None:

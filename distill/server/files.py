@@ -16,7 +16,7 @@ import os
 import sqlite3
 import time
 from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any
 
@@ -55,6 +55,8 @@ class Partial:
     path: Path
     output: IO[bytes]
     size: int = 0
+    pending: bytearray = field(default_factory=bytearray)
+    """Bytes that are not written yet: few enough for the memory, and enough to be worth a thread."""
 
 
 class Files:
@@ -89,7 +91,7 @@ class Files:
         """Somewhere to write a file that is removed again unless it is kept. Raises `ApiError`."""
         path = self._folder / f"{_PARTIAL}{new_id('file')}"
         with _on_disk():
-            output = path.open("xb", buffering=_BLOCK)
+            output = path.open("xb", buffering=0)
         try:
             yield Partial(path, output)
         finally:
@@ -103,11 +105,9 @@ class Files:
         if partial.size > self._largest:
             message = f"The file is larger than {self._largest:,} bytes."
             raise ApiError(413, message, param="file", code="file_too_large")
-        with _on_disk():
-            if len(block) < _BLOCK:  # goes into the buffer, or a little of it to the system's cache
-                partial.output.write(block)
-            else:
-                await asyncio.to_thread(partial.output.write, block)
+        partial.pending += block
+        if len(partial.pending) >= _BLOCK:
+            await self._write(partial)
 
     async def keep(
         self,
@@ -119,8 +119,9 @@ class Files:
         check: Check | None = None,
     ) -> dict[str, Any]:
         """Give what was received its id, its name and its row. Raises `ApiError`."""
+        await self._write(partial)
         with _on_disk():
-            await asyncio.to_thread(_flush, partial.output)
+            await asyncio.to_thread(os.fsync, partial.output.fileno())
         problem = await asyncio.to_thread(check, partial.path) if check else None
         file_id = new_id("file")
         created = int(time.time())
@@ -182,11 +183,14 @@ class Files:
 
         for file_id in await self._database.write(end):
             self.path(file_id).unlink(missing_ok=True)
-        before = time.time() - _ABANDONED_AFTER
-        for path in list(self._folder.iterdir()):
-            with contextlib.suppress(OSError):  # somebody else has removed it
-                if path.stat().st_mtime < before and not await self._is_known(path.name):
-                    path.unlink()
+        for path in await asyncio.to_thread(_older, self._folder, time.time() - _ABANDONED_AFTER):
+            if not await self._is_known(path.name):
+                path.unlink(missing_ok=True)
+
+    async def _write(self, partial: Partial) -> None:
+        block, partial.pending = partial.pending, bytearray()
+        with _on_disk():
+            await asyncio.to_thread(_write_all, partial.output, block)
 
     async def _is_known(self, file_id: str) -> bool:
         def read(connection: sqlite3.Connection) -> bool:
@@ -232,9 +236,22 @@ def _object(row: sqlite3.Row | dict[str, Any]) -> dict[str, Any]:
     return {**shown, "object": "file", **given}
 
 
-def _flush(output: IO[bytes]) -> None:
-    output.flush()
-    os.fsync(output.fileno())
+def _write_all(output: IO[bytes], block: bytearray) -> None:
+    """A file without a buffer may take less than it is given."""
+    with memoryview(block) as rest:
+        written = 0
+        while written < len(rest):
+            written += output.write(rest[written:])
+
+
+def _older(folder: Path, moment: float) -> list[Path]:
+    """The files in a folder that were last written before a moment."""
+    older = []
+    for path in folder.iterdir():
+        with contextlib.suppress(FileNotFoundError):  # somebody else has removed it
+            if path.stat().st_mtime < moment:
+                older.append(path)
+    return older
 
 
 def _rename(source: Path, target: Path) -> None:

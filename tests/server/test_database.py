@@ -142,6 +142,7 @@ def test_a_write_that_nobody_waits_for_any_more_is_not_begun(database: Database)
         given_up = asyncio.create_task(database.write(add("never")))
         await asyncio.sleep(0.05)
         given_up.cancel()
+        await asyncio.wait([given_up])
         hold.set()
         await first
         await database.write(add("a"))
@@ -234,9 +235,8 @@ def test_a_mistake_in_the_code_is_an_error_and_nothing_more(database: Database) 
         connection.execute("INSERT INTO nowhere VALUES (1)")
 
     async def go() -> list[Any]:
-        return await asyncio.gather(
-            database.write(add("a")), database.write(mistaken), database.write(add("b")), return_exceptions=True
-        )
+        works = (add("a"), mistaken, add("b"))
+        return await asyncio.gather(*(database.write(work) for work in works), return_exceptions=True)
 
     first, wrong, last = asyncio.run(go())
 
@@ -268,6 +268,11 @@ def test_closing_finishes_what_was_asked(tmp_path: Path) -> None:
         await asyncio.sleep(0)
         await asyncio.to_thread(database.close)
         await asyncio.gather(*tasks)
+
+        for late in (database.write(add("late")), database.read(names)):
+            with pytest.raises(ApiError) as error:
+                await late
+            assert error.value.status == 503
 
     asyncio.run(go())
 
