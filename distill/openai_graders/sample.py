@@ -10,13 +10,18 @@ import json
 from collections.abc import Mapping
 from typing import Any, NoReturn
 
+_DEEPEST = 100
+"""Levels of nesting up to which an answer counts as JSON; what is deeper could not be written again everywhere."""
+
 
 def sample_of(text: str, completion: Mapping[str, Any] | None = None) -> dict[str, Any]:
     """`output_text`; `output_json` when the text is JSON; with a completion also `choices`, `model`, `output_tools`
     (the tool calls of its first choice, or none) and, if it was spoken, `output_audio`."""
     sample: dict[str, Any] = {"output_text": text}
     with contextlib.suppress(ValueError, RecursionError):
-        sample["output_json"] = json.loads(text, parse_constant=_no_constant)
+        value = json.loads(text, parse_constant=_no_constant)
+        if not _deeper(value, _DEEPEST):
+            sample["output_json"] = value
     if completion is not None:
         choices = completion.get("choices") or []
         message = (choices[0].get("message") or {}) if choices else {}
@@ -28,6 +33,21 @@ def sample_of(text: str, completion: Mapping[str, Any] | None = None) -> dict[st
         if message.get("audio"):
             sample["output_audio"] = message["audio"]
     return sample
+
+
+def _deeper(value: Any, levels: int) -> bool:
+    """Whether lists and objects are nested in each other more than so many levels."""
+    layer = [value]
+    for _ in range(levels):
+        layer = [
+            inner
+            for outer in layer
+            if isinstance(outer, dict | list)
+            for inner in (outer.values() if isinstance(outer, dict) else outer)
+        ]
+        if not layer:
+            return False
+    return True
 
 
 def _no_constant(name: str) -> NoReturn:

@@ -105,11 +105,13 @@ def _variable(text: str) -> Variable:
             f"'{{{{{_shown(text)}}}}}' is no variable: one begins with `item.` or `sample.`, as in {{{{item.answer}}}}"
         )
     steps: list[str | int] = []
+    text = text.rstrip()
     position = opening.end()
-    while text[position:].strip():
+    while position < len(text):
         step = _STEP.match(text, position)
         if step is None:
-            raise TemplateError(f"'{{{{{_shown(text)}}}}}' is no path: '{_shown(text[position:].strip())}' is no step")
+            rest = text[position : position + 2 * _SHOWN].strip()
+            raise TemplateError(f"'{{{{{_shown(text)}}}}}' is no path: '{_shown(rest)}' is no step")
         if step["index"] is not None:
             steps.append(int(step["index"]))
         elif step["name"] is not None:

@@ -238,13 +238,15 @@ def test_a_response_is_shaped_as_openais(grader_object: Any, run_grader: Any, sc
 
 @pytest.mark.parametrize(
     ("text", "value"),
-    [('{"a": [1]}', {"a": [1]}), ("5", 5), ('"x"', "x"), ("null", None), (' {"a": 1}\n', {"a": 1})],
+    [('{"a": [1]}', {"a": [1]}), ("5", 5), ('"x"', "x"), ("null", None), (' {"a": 1}\n', {"a": 1}), ("[[]]", [[]])],
 )
 def test_an_answer_that_is_json_is_there_as_such(text: str, value: Any) -> None:
     assert sample_of(text) == {"output_text": text, "output_json": value}
 
 
-@pytest.mark.parametrize("text", ["", "hello", "{'a': 1}", '{"a": NaN}', "Infinity", "[" * 100_000, "9" * 10_000])
+@pytest.mark.parametrize(
+    "text", ["", "hello", "{'a': 1}", '{"a": NaN}', "Infinity", "[" * 100_000, "[" * 101 + "]" * 101, "9" * 10_000]
+)
 def test_any_other_answer_is_text_alone(text: str) -> None:
     assert sample_of(text) == {"output_text": text}
 

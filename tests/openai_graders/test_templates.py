@@ -55,6 +55,11 @@ def test_variables_are_replaced(template: str, text: str) -> None:
     assert rendered(template) == text
 
 
+def test_a_long_path_is_read_in_a_moment() -> None:
+    with pytest.raises(VariableMissing):
+        rendered("{{item" + ".a" * 200_000 + "}}")
+
+
 def test_a_namespace_alone_is_all_of_it() -> None:
     assert json.loads(rendered("{{sample}}", output_text="x")) == {"output_text": "x"}
     assert json.loads(rendered("{{item}}")) == ITEM
