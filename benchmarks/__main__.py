@@ -13,7 +13,7 @@ from pathlib import Path
 
 from tabulate import tabulate
 
-from benchmarks import confinement, execution, harness, model, platform
+from benchmarks import confinement, engine, execution, harness, platform
 from benchmarks.figure import Figure
 from distill.runs import machine_facts
 
@@ -21,7 +21,7 @@ RESULTS = Path(__file__).with_name("RESULTS.md")
 BENCHMARKS: dict[str, tuple[str, Callable[[], list[Figure]]]] = {
     "execution": ("Grading by execution", execution.measure),
     "confinement": ("What confinement adds to a case", confinement.measure),
-    "model": ("The local model", model.measure),
+    "engine": ("The local model", engine.measure),
     "platform": ("The local platform, without a model", platform.measure),
     "harness": ("The harness, without model and sandbox", harness.measure),
 }

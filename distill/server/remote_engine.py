@@ -83,7 +83,7 @@ class RemoteEngines:
                     for choice in chunk.choices:
                         reason = choice.finish_reason or reason
                         text = choice.delta.content or ""
-                        logprobs = _logprobs(choice.logprobs) if generation.top_logprobs is not None else ()
+                        logprobs = _logprobs(choice.logprobs, generation.top_logprobs)
                         if text or logprobs:
                             counted += max(1, len(logprobs))
                             yield Piece(text, logprobs)
@@ -175,7 +175,8 @@ def _parameters(generation: Generation, limit_name: str) -> dict[str, Any]:
         "frequency_penalty": generation.frequency_penalty or None,
         "presence_penalty": generation.presence_penalty or None,
         "logprobs": None if generation.top_logprobs is None else True,
-        "top_logprobs": generation.top_logprobs,
+        # asked for no alternatives, llama.cpp leaves the token's own probability out too
+        "top_logprobs": None if generation.top_logprobs is None else max(1, generation.top_logprobs),
         "response_format": generation.response_format,
     }
     return {
@@ -187,16 +188,18 @@ def _parameters(generation: Generation, limit_name: str) -> dict[str, Any]:
     }
 
 
-def _logprobs(logprobs: Any) -> tuple[TokenLogprob, ...]:
-    return tuple(_logprob(token) for token in (logprobs.content if logprobs else None) or ())
+def _logprobs(logprobs: Any, alternatives: int | None) -> tuple[TokenLogprob, ...]:
+    if alternatives is None or logprobs is None:
+        return ()
+    return tuple(_logprob(token, alternatives) for token in logprobs.content or ())
 
 
-def _logprob(token: Any) -> TokenLogprob:
+def _logprob(token: Any, alternatives: int) -> TokenLogprob:
     return TokenLogprob(
         token=token.token,
         logprob=token.logprob,
         bytes=tuple(token.bytes if token.bytes is not None else token.token.encode()),
-        top=tuple(_logprob(other) for other in getattr(token, "top_logprobs", None) or ()),
+        top=tuple(_logprob(other, 0) for other in (getattr(token, "top_logprobs", None) or ())[:alternatives]),
     )
 
 

@@ -55,7 +55,7 @@ def _embedded(cache: Path | None, console: Console | None) -> Path:
     """The embedded model at 8 bits: what is published has 4, at which each answer costs a quarter more CPU time."""
     source = fetch(SMOLLM2, cache=cache, console=console)
     try:
-        return at_eight_bits(source, label=EMBEDDED, console=console or Console(stderr=True))
+        return at_eight_bits(source, origin=SMOLLM2.sha256, label=EMBEDDED, console=console or Console(stderr=True))
     except ConversionError as error:
         raise WeightsError(f"The weights of {EMBEDDED} could not be prepared: {error}") from None
     except OSError as error:

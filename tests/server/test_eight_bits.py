@@ -52,19 +52,6 @@ def source(tmp_path: Path) -> Path:
     return path
 
 
-def adapter(path: Path, name: str = "blk.0.attn_q.weight", alpha: float = 32.0) -> Path:
-    writer = gguf.GGUFWriter(path, "llama")
-    writer.add_type("adapter")
-    writer.add_float32("adapter.lora.alpha", alpha)
-    writer.add_tensor(f"{name}.lora_a", random(16, SHAPE[1], seed=3).astype(np.float16))
-    writer.add_tensor(f"{name}.lora_b", random(SHAPE[0], 16, seed=4))
-    writer.write_header_to_file()
-    writer.write_kv_data_to_file()
-    writer.write_tensors_to_file()
-    writer.close()
-    return path
-
-
 def read(path: Path) -> dict[str, Weights]:
     tensors = gguf.GGUFReader(path).tensors
     return {tensor.name: gguf.quants.dequantize(tensor.data, tensor.tensor_type) for tensor in tensors}
@@ -110,34 +97,18 @@ def test_everything_else_that_the_file_says_is_kept(source: Path, tmp_path: Path
     assert after["general.file_type"].contents() == 7
 
 
-def test_a_merged_adapter_is_added_at_full_strength(source: Path, tmp_path: Path) -> None:
-    convert(source, tmp_path / "merged.gguf", [adapter(tmp_path / "git.gguf")], label="small", console=quiet())
-
-    name = "blk.0.attn_q.weight"
-    parts = read(tmp_path / "git.gguf")
-    wanted = read(source)[name] + 32 / 16 * parts[f"{name}.lora_b"] @ parts[f"{name}.lora_a"]
-    assert (np.abs(read(tmp_path / "merged.gguf")[name] - wanted) <= half_steps(wanted)).all()
-
-
-def test_an_adapter_for_another_model_is_refused(source: Path, tmp_path: Path) -> None:
-    other = adapter(tmp_path / "other.gguf", "blk.7.attn_q.weight")
-
-    with pytest.raises(ConversionError, match=r"changes blk\.7\.attn_q\.weight, which the model does not have"):
-        convert(source, tmp_path / "merged.gguf", [other], label="small", console=quiet())
-
-
 def test_what_is_no_model_is_refused(tmp_path: Path) -> None:
     (tmp_path / "bad.gguf").write_bytes(b"this is not a model")
 
-    with pytest.raises(ConversionError, match=r"bad\.gguf or an adapter cannot be read"):
+    with pytest.raises(ConversionError, match=r"bad\.gguf cannot be read"):
         convert(tmp_path / "bad.gguf", tmp_path / "eight.gguf", label="bad", console=quiet())
 
 
 def test_it_is_written_once(source: Path) -> None:
     said = io.StringIO()
-    first = at_eight_bits(source, label="small", console=Console(file=said))
+    first = at_eight_bits(source, origin="a", label="small", console=Console(file=said))
     written = first.stat().st_mtime_ns
-    again = at_eight_bits(source, label="small", console=Console(file=said))
+    again = at_eight_bits(source, origin="a", label="small", console=Console(file=said))
 
     assert first == again == source.with_name("small.Q8_0.gguf")
     assert first.stat().st_mtime_ns == written
@@ -146,7 +117,7 @@ def test_it_is_written_once(source: Path) -> None:
 
 @pytest.mark.parametrize("harm", ["cut", "changed", "unmarked", "another source"])
 def test_what_is_not_as_it_was_written_is_written_again(source: Path, harm: str) -> None:
-    target = at_eight_bits(source, label="small", console=quiet())
+    target = at_eight_bits(source, origin="a", label="small", console=quiet())
     whole = target.read_bytes()
     if harm == "cut":
         target.write_bytes(whole[:-100])
@@ -155,18 +126,18 @@ def test_what_is_not_as_it_was_written_is_written_again(source: Path, harm: str)
     elif harm == "unmarked":
         target.with_name(f"{target.name}.verified").unlink()
     else:
-        source.touch()
         target.write_bytes(b"of the one before")
 
-    assert at_eight_bits(source, label="small", console=quiet()).read_bytes() == whole
+    origin = "b" if harm == "another source" else "a"
+    assert at_eight_bits(source, origin=origin, label="small", console=quiet()).read_bytes() == whole
 
 
 def test_a_copy_with_another_date_is_the_same(source: Path) -> None:
-    target = at_eight_bits(source, label="small", console=quiet())
+    target = at_eight_bits(source, origin="a", label="small", console=quiet())
     target.touch()
     touched = target.stat().st_mtime_ns
 
-    assert at_eight_bits(source, label="small", console=quiet()).stat().st_mtime_ns == touched
+    assert at_eight_bits(source, origin="a", label="small", console=quiet()).stat().st_mtime_ns == touched
 
 
 def test_what_a_killed_conversion_left_is_removed(source: Path) -> None:
@@ -174,7 +145,7 @@ def test_what_a_killed_conversion_left_is_removed(source: Path) -> None:
     left.mkdir()
     (left / "small.Q8_0.gguf").write_bytes(b"half")
 
-    at_eight_bits(source, label="small", console=quiet())
+    at_eight_bits(source, origin="a", label="small", console=quiet())
 
     assert not left.exists()
 
@@ -183,7 +154,7 @@ def test_two_processes_at_once_write_it_once(source: Path) -> None:
     program = (
         "import sys, pathlib, rich.console\n"
         "from distill.server.eight_bits import at_eight_bits\n"
-        "at_eight_bits(pathlib.Path(sys.argv[1]), label='small', console=rich.console.Console(width=200))\n"
+        "at_eight_bits(pathlib.Path(sys.argv[1]), origin='a', label='small', console=rich.console.Console(width=200))\n"
     )
     command = [sys.executable, "-c", program, str(source)]
     processes = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True) for _ in range(2)]

@@ -124,6 +124,14 @@ def test_log_probabilities_cover_the_answer(client: openai.OpenAI) -> None:
         assert token.logprob == max(other.logprob for other in token.top_logprobs), "greedy takes the best"
 
 
+def test_log_probabilities_without_alternatives(client: openai.OpenAI) -> None:
+    answer = ask(client, "Show the status of the repository.", logprobs=True)
+    tokens = answer.choices[0].logprobs.content
+
+    assert len(tokens) >= answer.usage.completion_tokens - 1
+    assert all(token.logprob <= 0 and token.top_logprobs == [] for token in tokens)
+
+
 def test_any_json(client: openai.OpenAI) -> None:
     free = ask(client, "Write a JSON object with a name.")
     shaped = ask(client, "Write a JSON object with a name.", response_format={"type": "json_object"})
