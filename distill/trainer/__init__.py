@@ -12,12 +12,15 @@ object a line on standard output about how it goes. Nothing else of the project 
     conversation       messages into tokens, exactly as they are served
     examples           training files into rows of tokens
     packed             many short examples in one sequence, and their loss
-    supervised, dpo    the two methods, on TRL's trainers
+    order              which example when
+    methods            supervised and DPO, on TRL's trainers
     device             what this machine can compute with
     checkpoints        folders that are whole or not there
     progress           reports, checkpoints and stops, while it trains
     gguf_adapter       the adapter in the format that is served
-    served             does the served model answer as the trained one does?
+    gguf_base          a base that came in another format, in that which is served
+    served             the model as llama.cpp serves it
+    check              is it the one that was trained?
     run                all of it, in order
     merge              an adapter and its base into one model, for export
 """

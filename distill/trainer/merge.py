@@ -71,7 +71,7 @@ def merge_folder(base: str, adapter: Path, target: Path) -> None:
     target.absolute().parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=".partial-", dir=target.absolute().parent) as folder:
         partial = Path(folder) / "model"
-        merged.to(torch.bfloat16).save_pretrained(partial)
+        merged.half().save_pretrained(partial)  # finer than bfloat16 for numbers of this size
         AutoTokenizer.from_pretrained(base).save_pretrained(partial)
         partial.replace(target)
 

@@ -128,7 +128,7 @@ def with_adapter(model: Any, plan: Plan, start: Path | None, device: Device) -> 
             r=plan.lora_rank,
             lora_alpha=plan.lora_alpha,
             lora_dropout=0.0,
-            target_modules="all-linear",
+            target_modules=_matrices(model),
         ),
     )
 
@@ -179,6 +179,13 @@ def rank_of(adapter: Path) -> int:
 
 def steps_an_epoch(examples: int, at_once: int, accumulated: int) -> int:
     return math.ceil(math.ceil(examples / at_once) / accumulated)
+
+
+def _matrices(model: Any) -> list[str]:
+    """What each of the model's matrices is called in its layer, but for the one that scores the vocabulary."""
+    head = model.get_output_embeddings()
+    linear = ((name, module) for name, module in model.named_modules() if isinstance(module, torch.nn.Linear))
+    return sorted({name.rpartition(".")[2] for name, module in linear if module is not head})
 
 
 def _round_frozen_matrices(model: Any) -> None:

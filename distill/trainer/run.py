@@ -14,7 +14,7 @@ import transformers
 from datasets import Dataset
 from transformers.trainer_callback import PrinterCallback
 
-from distill.trainer import base, check, gguf_adapter, methods
+from distill.trainer import base, check, gguf_adapter, gguf_base, methods
 from distill.trainer.checkpoints import Checkpoint, Checkpoints
 from distill.trainer.conversation import Conversation
 from distill.trainer.device import Device, find_device
@@ -49,7 +49,7 @@ class _Training:
         self._tokenizer = base.load_tokenizer(self._source)
         self._conversation = Conversation(self._tokenizer)
         self._model = base.load_model(self._source)
-        gguf_adapter.architecture(self._model.config)
+        self._gguf = job.base_gguf or self._base_as_served(folder)
         self._longest = min(LONGEST, self._model.config.max_position_embeddings)
         self._rows = self._tokens(training, "training_file")
         self._valid = self._tokens(task.validation, "validation_file") if task.validation else None
@@ -69,10 +69,9 @@ class _Training:
             trained_tokens_per_epoch=tokens,
             hyperparameters=self._plan.report(),
         )
-        if self._job.base_gguf is not None:
-            check.check_prompts(
-                self._job.base_gguf, check.questions(self._training), self._conversation, self._longest, self._device
-            )
+        check.check_prompts(
+            self._gguf, check.questions(self._training), self._conversation, self._longest, self._device
+        )
         whole = self._checkpoints.whole()
         for checkpoint in whole:
             if checkpoint.report is not None:
@@ -89,8 +88,18 @@ class _Training:
             raise Failure("training_failed", f"Training ended after step {final.step} of {total}.")
         self._check(trainer.model, final)
         self._events.tell(
-            "succeeded", folder=self._checkpoints.name(final), trained_tokens=tokens * self._plan.n_epochs
+            "succeeded",
+            folder=self._checkpoints.name(final),
+            trained_tokens=tokens * self._plan.n_epochs,
+            base_gguf=str(self._gguf),
         )
+
+    def _base_as_served(self, folder: Path) -> Path:
+        """A base that came without a GGUF file gets one, in the job's folder."""
+        path = folder / "base.gguf"
+        if not path.is_file():
+            gguf_base.write(self._model, self._tokenizer, path)
+        return path
 
     def _tokens(self, examples: list[Example], param: str) -> Dataset:
         make: Any = supervised_rows if self._job.method == "supervised" else preference_pairs
@@ -125,12 +134,9 @@ class _Training:
             (folder / name).unlink(missing_ok=True)
 
     def _check(self, model: Any, checkpoint: Checkpoint) -> None:
-        if self._job.base_gguf is None:
-            self._events.tell("checked", agreement=None, examples=0)
-            return
         share, asked = check.agreement(
             model,
-            self._job.base_gguf,
+            self._gguf,
             checkpoint.path / ADAPTER,
             check.questions(self._training),
             self._conversation,

@@ -23,8 +23,9 @@ from tokenizers import Tokenizer, decoders, models, pre_tokenizers
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast, set_seed
 
 special = ["<|pad|>", "<|im_start|>", "<|im_end|>"]
-words = special + sorted(pre_tokenizers.ByteLevel.alphabet())
-tokenizer = Tokenizer(models.BPE(vocab={word: number for number, word in enumerate(words)}, merges=[]))
+pairs = [("i", "t"), ("i", "s"), ("a", "n")]
+words = special + sorted(pre_tokenizers.ByteLevel.alphabet()) + ["".join(pair) for pair in pairs]
+tokenizer = Tokenizer(models.BPE(vocab={word: number for number, word in enumerate(words)}, merges=pairs))
 tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
 tokenizer.decoder = decoders.ByteLevel()
 fast = PreTrainedTokenizerFast(
@@ -49,7 +50,7 @@ fast.save_pretrained(sys.argv[1])
 
 @pytest.fixture(scope="session")
 def tiny_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A llama of a few thousand weights, all of them random, that reads and writes single bytes."""
+    """A llama of a few thousand weights, all of them random, that reads and writes bytes and a few pairs."""
     folder = tmp_path_factory.mktemp("tiny") / "model"
     subprocess.run([sys.executable, "-c", _MAKE_MODEL, str(folder)], check=True, capture_output=True, timeout=300)
     return folder
@@ -71,11 +72,9 @@ class Outcome:
 class JobFolder:
     """A job's folder and the trainer that works on it."""
 
-    def __init__(self, folder: Path, cache: Path | None) -> None:
+    def __init__(self, folder: Path) -> None:
         self.path = folder
         self._environment = os.environ | {"HF_HUB_OFFLINE": "1", "OMP_WAIT_POLICY": "PASSIVE", "OMP_NUM_THREADS": "1"}
-        if cache is not None:
-            self._environment["DISTILL_CACHE"] = str(cache)
 
     def start(self, **environment: str) -> subprocess.Popen[str]:
         with (self.path / "log").open("w") as log:
@@ -119,14 +118,16 @@ class JobFolder:
 MakeJob = Callable[..., JobFolder]
 
 
-@pytest.fixture
-def make_job(tmp_path: Path, request: pytest.FixtureRequest) -> MakeJob:
+@pytest.fixture(scope="module")
+def make_job(tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest) -> MakeJob:
     """Write a job's folder: on the tiny model unless something else is given."""
 
+    folders = tmp_path_factory.mktemp("jobs")
+
     def make(
-        lines: list[Any], *, name: str = "job", validation: list[Any] | None = None, seed: int = 3, **changes: Any
+        lines: list[Any], *, name: str, validation: list[Any] | None = None, seed: int = 3, **changes: Any
     ) -> JobFolder:
-        folder = tmp_path / name
+        folder = folders / name
         folder.mkdir()
         job: dict[str, Any] = {
             "base": changes.get("base") or str(request.getfixturevalue("tiny_model")),
@@ -142,6 +143,6 @@ def make_job(tmp_path: Path, request: pytest.FixtureRequest) -> MakeJob:
         if validation:
             (folder / "validation.jsonl").write_text("".join(json.dumps(line) + "\n" for line in validation))
         (folder / "job.json").write_text(json.dumps(job))
-        return JobFolder(folder, tmp_path / "cache" if job["base_gguf"] is None else None)
+        return JobFolder(folder)
 
     return make

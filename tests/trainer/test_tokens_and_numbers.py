@@ -66,8 +66,8 @@ print(json.dumps({
 def test_only_the_assistants_weighted_words_are_learned_with_the_end_of_the_turn(tiny_model: Path) -> None:
     found = ask(_ROWS, tiny_model)
     assert found["text"] == (
-        "<|im_start|>system\nBe brief.<|im_end|>\n<|im_start|>user\na?<|im_end|>\n<|im_start|>assistant\none<|im_end|>\n"
-        "<|im_start|>user\na?<|im_end|>\n<|im_start|>assistant\n two\n<|im_end|>"
+        "<|im_start|>system\nBe brief.<|im_end|>\n<|im_start|>user\na?<|im_end|>\n"
+        "<|im_start|>assistant\none<|im_end|>\n<|im_start|>user\na?<|im_end|>\n<|im_start|>assistant\n two\n<|im_end|>"
     )
     assert found["learned"] == " two\n<|im_end|>"
     assert found["aligned"]
@@ -155,3 +155,70 @@ def test_the_packed_loss_and_its_gradient_are_those_of_each_row_alone(tiny_model
             assert it["pieces"] == it["rows"], name
     assert found["a shared beginning, llama"]["pieces"] == 1
     assert found["too many for one, llama"]["pieces"] == 2
+
+
+_EXPORT = """
+import json, sys
+from pathlib import Path
+import torch
+from peft import LoraConfig, get_peft_model
+from distill.trainer import base, check, gguf_adapter, gguf_base, merge
+from distill.trainer.conversation import Conversation
+from distill.trainer.device import Device
+from distill.trainer.stopping import Stopping
+from distill.training_files import Message
+
+source, folder = sys.argv[1], Path(sys.argv[2])
+torch.manual_seed(2)
+tokenizer, model = base.load_tokenizer(source), base.load_model(source)
+conversation = Conversation(tokenizer)
+gguf_base.write(model, tokenizer, folder / "base.gguf")
+# the queries and keys alone, and strongly, so that nothing else hides their order
+model = get_peft_model(model, LoraConfig(r=4, lora_alpha=8, target_modules=["q_proj", "k_proj"]))
+for name, weights in model.named_parameters():
+    if "lora_" in name:
+        torch.nn.init.normal_(weights, std=1.5)
+model.save_pretrained(folder / "adapter")
+asked = [(Message("user", f"Say {number}."),) for number in range(16)]
+
+def agreement(gguf, adapter):
+    device = Device("cpu", False, 1)
+    return check.agreement(model, gguf, adapter, asked, conversation, 256, device, Stopping())[0]
+
+found = {}
+gguf_adapter.write(folder / "adapter", model.config, folder / "right.gguf")
+found["right"] = agreement(folder / "base.gguf", folder / "right.gguf")
+merge.merge_gguf(folder / "base.gguf", folder / "right.gguf", folder / "merged.gguf")
+found["merged"] = agreement(folder / "merged.gguf", None)
+merge.merge_folder(source, folder / "adapter", folder / "merged")
+merged = base.load_model(str(folder / "merged"))
+ids = torch.tensor([conversation.prompt(asked[0])])
+with torch.no_grad():
+    off = (merged(ids).logits - model(ids).logits).abs().max() / model(ids).logits.abs().max()
+found["merged folder is off by"] = off.item()
+found["merged folder ends turns alike"] = (
+    Conversation(base.load_tokenizer(str(folder / "merged"))).end_of_turn == conversation.end_of_turn
+)
+found["without"] = agreement(folder / "base.gguf", None)
+gguf_adapter.reordered = lambda matrix, heads: matrix
+gguf_adapter.write(folder / "adapter", model.config, folder / "wrong.gguf")
+found["wrong order"] = agreement(folder / "base.gguf", folder / "wrong.gguf")
+try:
+    merge.merge_gguf(folder / "right.gguf", folder / "right.gguf", folder / "never.gguf")
+except ValueError as error:
+    found["refused"] = str(error)
+found["left over"] = sorted(path.name for path in folder.iterdir())
+print(json.dumps(found))
+"""
+
+
+def test_an_exported_adapter_and_a_merged_model_answer_as_the_trained_one(tiny_model: Path, tmp_path: Path) -> None:
+    found = ask(_EXPORT, tiny_model, tmp_path)
+    assert found["right"] > 0.9
+    assert found["merged"] > 0.9
+    assert found["merged folder is off by"] < 0.1
+    assert found["merged folder ends turns alike"]
+    assert found["without"] < 0.7
+    assert found["wrong order"] < 0.7
+    assert "is no adapter for" in found["refused"]
+    assert found["left over"] == ["adapter", "base.gguf", "merged", "merged.gguf", "right.gguf", "wrong.gguf"]
