@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import statistics
 import tempfile
 import time
@@ -65,19 +66,21 @@ def measure() -> list[Figure]:
         server = Process(target=_serve, args=(data, ports), daemon=True)
         server.start()
         try:
-            return asyncio.run(_measure(ports.get(timeout=60), Path(data)))
+            return asyncio.run(_measure(ports.get(timeout=60), Path(data), server.pid or 0))
         finally:
             server.kill()
             server.join()
 
 
-async def _measure(port: int, data: Path) -> list[Figure]:
+async def _measure(port: int, data: Path, pid: int) -> list[Figure]:
     plain, kept = _post(BODY), _post({**BODY, "store": True, "metadata": METADATA})
     await _times(port, [plain] * 100, 1)
     alone = await _times(port, [plain] * ALONE, 1)
     alone_kept = await _times(port, [kept] * ALONE, 1)
     answered = await _rate(port, plain)
+    before = _cpu(pid)
     stored = await _rate(port, kept)
+    used = (_cpu(pid) - before) / REQUESTS
     figures = [
         Figure(
             what="overhead of a request",
@@ -98,6 +101,9 @@ async def _measure(port: int, data: Path) -> list[Figure]:
             how="the same with `store` and two metadata pairs, flushed to the disk",
         ),
     ]
+    figures.append(
+        Figure(what="CPU per stored completion", value=used * 1000, unit="ms", how="user and system time of the server")
+    )
     filled = await _fill(data)
     how = f"median of {LISTED} pages of 20, over HTTP"
     for what, query, reach in _lists(filled):
@@ -145,6 +151,12 @@ async def _keep(platform: Platform, number: int) -> str:
     completion = Envelope("small", "fp_instant", with_logprobs=False).completion([answer])
     await stored_completions.keep(platform, completion, chat_request.parse(body), body, "req_filled")
     return str(completion["id"])
+
+
+def _cpu(pid: int) -> float:
+    """Seconds of CPU that a process has used, as the kernel counts them."""
+    fields = Path(f"/proc/{pid}/stat").read_text(encoding="ascii").rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 async def _rate(port: int, request: bytes) -> float:

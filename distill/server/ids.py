@@ -16,6 +16,7 @@ _DIGITS = string.digits + string.ascii_uppercase + string.ascii_lowercase
 """In the order of their bytes, so that strings compare as the numbers they spell."""
 _TIME_LENGTH = 9  # 62**9 microseconds since 1970 last until the year 2399
 _RANDOM_LENGTH = 15
+_CHOICES = len(_DIGITS) ** _RANDOM_LENGTH
 
 _lock = threading.Lock()
 _last = 0
@@ -23,12 +24,12 @@ _last = 0
 
 def new_id(prefix: str, *, dash: bool = True) -> str:
     """Such as `file-1C0fVdtPq7sXGmkQe3nVb2Zd`; with an underscore instead, `eval_…`, where `dash` is false."""
-    moment, digits = _moment(), ""
-    for _ in range(_TIME_LENGTH):
-        moment, digit = divmod(moment, len(_DIGITS))
-        digits = _DIGITS[digit] + digits
-    random = "".join(secrets.choice(_DIGITS) for _ in range(_RANDOM_LENGTH))
-    return f"{prefix}{'-' if dash else '_'}{digits}{random}"
+    number = _moment() * _CHOICES + secrets.randbelow(_CHOICES)
+    digits = []
+    for _ in range(_TIME_LENGTH + _RANDOM_LENGTH):
+        number, digit = divmod(number, len(_DIGITS))
+        digits.append(_DIGITS[digit])
+    return f"{prefix}{'-' if dash else '_'}{''.join(reversed(digits))}"
 
 
 def _moment() -> int:
