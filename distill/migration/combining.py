@@ -10,7 +10,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from distill.migration.assertions import Surroundings, criterion_of, name_of
+from distill.migration.assertion import Surroundings, name_of
+from distill.migration.assertions import criterion_of
 from distill.migration.criteria import Criterion, grader_object, weighted
 from distill.migration.imported import NoEqual
 

@@ -26,7 +26,7 @@ def _message(message: Any, rendered: Callable[[str], str]) -> dict[str, str]:
     if not isinstance(message, Mapping):
         raise NoEqual("one of its messages is no object with `role` and `content`")
     role = message.get("role")
-    if role not in _ROLES:
+    if not isinstance(role, str) or role not in _ROLES:
         raise NoEqual(f"it has a message of the role {role!r}; a case has system, user and assistant")
     if message.get("tool_calls"):
         raise NoEqual("it has a call of a tool, and answers are graded as text")
@@ -38,7 +38,7 @@ def _texts(content: Any) -> list[str]:
         return [content]
     if isinstance(content, list):
         return [text for part in content for text in _texts(part)]
-    if isinstance(content, Mapping) and content.get("type") in _TEXTS and isinstance(content.get("text"), str):
+    if isinstance(content, Mapping) and str(content.get("type")) in _TEXTS and isinstance(content.get("text"), str):
         return [content["text"]]
     kind = content.get("type") if isinstance(content, Mapping) else None
     raise NoEqual(f"it has a message with {kind or 'something other than text'} in it, and only text is sent")

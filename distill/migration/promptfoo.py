@@ -17,7 +17,7 @@ from typing import Any
 
 import yaml
 
-from distill.migration.assertions import Surroundings
+from distill.migration.assertion import Surroundings
 from distill.migration.beside import lines_beside, read_beside
 from distill.migration.combining import grader_objects
 from distill.migration.imported import Import, ImportedCase, ImportFailed, NoEqual, Remarks, plain, unused

@@ -14,7 +14,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from distill.migration import sources
-from distill.migration.assertions import Surroundings, criterion_of
+from distill.migration.assertion import Surroundings
+from distill.migration.assertions import criterion_of
 from distill.migration.combining import grader_objects
 from distill.migration.criteria import grader_object
 from distill.migration.imported import NoEqual

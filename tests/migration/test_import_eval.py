@@ -52,9 +52,9 @@ def evaluate(folder: Path, url: str, *arguments: str) -> tuple[int, str]:
     return done.returncode, done.stdout + done.stderr
 
 
-def rows(folder: Path) -> dict[str, dict[str, Any]]:
+def rows(folder: Path, role: str) -> dict[str, dict[str, Any]]:
     (path,) = folder.glob("reports/runs/*/results.jsonl")
-    return {row["case"]: row for row in map(json.loads, path.read_text().splitlines())}
+    return {row["case"]: row for row in map(json.loads, path.read_text().splitlines()) if row["role"] == role}
 
 
 def test_an_imported_config_is_evaluated_by_its_own_experiment(tmp_path: Path, loopback: Any) -> None:
@@ -72,10 +72,10 @@ def test_an_imported_config_is_evaluated_by_its_own_experiment(tmp_path: Path, l
         return loopback.answer(json.dumps({"steps": [], "result": "pass"}) if judged else "Paris")
 
     with loopback(reply) as server:
-        code, output = evaluate(tmp_path, server.url, "--cases", str(folder), "--model", "small", "--judge", "wise")
+        models = ("--model", "small", "--model", "reference", "--judge", "wise")
+        code, output = evaluate(tmp_path, server.url, "--cases", str(folder), *models)
 
-    graded = rows(folder)
-    assert code == 0, output
+    graded = rows(folder, "student")
     assert [row["status"] for row in graded.values()] == ["graded", "graded"]
     france, italy = (graded[f"capital-cities-{number}"]["grades"]["testing_criteria"] for number in (1, 2))
     assert france["score"] == 1, france
@@ -86,19 +86,12 @@ def test_an_imported_config_is_evaluated_by_its_own_experiment(tmp_path: Path, l
         [{"role": "user", "content": "What is the capital of France?"}],
         [{"role": "user", "content": "What is the capital of Italy?"}],
     ]
+    assert code == 1, output  # for the reference, which has no answer to give
+    reference = rows(folder, "teacher")["capital-cities-1"]
+    assert reference["status"] == "no answer"
+    assert "has no accepted command that the reference could answer with" in reference["error"]
     assert "testing_criteria" in output
     assert "50 %" in output
-
-
-def test_the_reference_has_no_answer_to_an_imported_case(tmp_path: Path) -> None:
-    (tmp_path / "config.yaml").write_text(CONFIG)
-    folder = tmp_path / "out"
-    imported(tmp_path, str(tmp_path / "config.yaml"), "--output", str(folder))
-
-    code, output = evaluate(tmp_path, "http://127.0.0.1:9/v1", "--cases", str(folder), "--model", "reference")
-
-    assert code == 1, output
-    assert "has no accepted command that the reference could answer with" in rows(folder)["capital-cities-1"]["error"]
 
 
 def test_an_eval_of_an_export_is_found_by_its_folder(
