@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import os
+import sqlite3
 from pathlib import Path
 from typing import Any
 
 import openai
 import pytest
+
+from distill.server.errors import ApiError
+from distill.server.jobs import attempt
+from distill.server.jobs.records import Job
 
 from ..conftest import Start, is_running, until
 from .conftest import CONVERSATION, JobsOf, Trainer, rows
@@ -126,7 +131,27 @@ def test_a_trainer_that_keeps_crashing_fails_the_job_with_the_reason(
     assert len(trainer.started) == 2
     last = jobs.events(job)[-1]
     assert last.level == "error" and failed.error.message in last.message
-    assert not (tmp_path / "jobs" / job.id / "checkpoints").exists()
+    until(lambda: not (tmp_path / "jobs" / job.id / "checkpoints").exists())
+
+
+def test_a_database_that_is_locked_at_the_very_end_makes_nothing_twice(
+    start: Start, trainer: Trainer, jobs_of: JobsOf, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    succeed, tried = attempt._succeed, list[str]()
+
+    def locked_at_first(connection: sqlite3.Connection, job: Job, *rest: Any) -> Job | None:
+        tried.append(job.id)
+        if len(tried) == 1:
+            raise ApiError(503, "The platform's database is locked by another program.", code="database_locked")
+        return succeed(connection, job, *rest)
+
+    monkeypatch.setattr(attempt, "_succeed", locked_at_first)
+    jobs = jobs_of(start(jobs=trainer.settings(), data=tmp_path).client)
+    job = jobs.create()
+    until(lambda: jobs.ended(job))
+    assert jobs.get(job).status == "succeeded" and len(tried) == 2
+    assert len(trainer.started) == 1, "what was trained is not trained again"
+    assert rows(tmp_path, "SELECT COUNT(*) FROM files WHERE purpose = 'fine-tune-results'") == [(1,)]
 
 
 def test_a_failure_that_the_trainer_explains_is_passed_on_and_not_retried(
