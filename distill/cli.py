@@ -34,6 +34,7 @@ for command in (
     distilling.train,
     distilling.run,
     distilling.lineage,
+    distilling.export,
     migration.import_eval,
     migration.export_openai,
 ):

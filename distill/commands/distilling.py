@@ -1,21 +1,31 @@
-"""Commands of the loop that make a student: train, run, lineage."""
+"""Commands of the loop that make a student: train, run, lineage, export."""
 
 from __future__ import annotations
 
 import json
+import re
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from distill.commands.collecting import DATASET
-from distill.commands.shared import EXPERIMENT, TRAINING, Experiment, Training, fail, settings_of
+from distill.commands.shared import EXPERIMENT, TRAINING, Experiment, Training, cases_of, fail, settings_of
 
 if TYPE_CHECKING:
     from distill.loop.train import Observer
+
+
+class ExportFormat(StrEnum):
+    """What a model can be exported to."""
+
+    gguf = "gguf"
+    safetensors = "safetensors"
+    ollama = "ollama"
 
 
 def train(
@@ -128,11 +138,53 @@ def lineage(
     typer.echo(json.dumps(found, indent=2, ensure_ascii=False))
 
 
+def export(
+    model: Annotated[str, typer.Argument(help="A model that was fine-tuned on this machine.")],
+    to: Annotated[
+        ExportFormat, typer.Option("--to", help="For transformers or vLLM; llama.cpp; Ollama.")
+    ] = ExportFormat.gguf,
+    output: Annotated[Path | None, typer.Option(metavar="PATH", help="A new file or folder.")] = None,
+    margin: Annotated[float, typer.Option(min=0, max=1, help="How much of its pass rate it may lose.")] = 0.02,
+    experiment: Experiment = EXPERIMENT,
+) -> None:
+    """Write a student as files for other programs, and grade it again.
+
+    What was exported answers held-out cases, and is refused if it lost more than the margin. Needs the extra `train`.
+    """
+    from distill.loop.export import Format
+    from distill.loop.export import export as write
+    from distill.models.prices import load_prices
+
+    settings = settings_of(experiment)
+    cases, recipes = cases_of(experiment)
+    usual = {"gguf": "model.gguf", "safetensors": "model", "ollama": "ollama"}[to.value]
+    place = output or Path("exports") / f"{re.sub(r'[^A-Za-z0-9._-]+', '_', model)}" / usual
+    try:
+        found = write(
+            model,
+            Format(to.value),
+            place,
+            settings,
+            cases,
+            recipes,
+            load_prices(settings.prices),
+            margin=margin,
+            say=typer.echo,
+            stream=sys.stderr,
+        )
+    except _errors() as error:
+        fail(str(error))
+    typer.echo(
+        f"{found.path}: passes {found.exported} of {found.cases} held-out cases; as it is served here, {found.served}"
+    )
+
+
 def _errors() -> tuple[type[Exception], ...]:
     """What the steps of the loop raise with a sentence for whoever runs them."""
     from distill.loop.answers import AnswersError
     from distill.loop.budget import PriceUnknown
     from distill.loop.dataset import DatasetError
+    from distill.loop.export import ExportError
     from distill.loop.sweep import SweepError
     from distill.models.completion import ModelError
     from distill.models.store import StoreError
@@ -143,6 +195,7 @@ def _errors() -> tuple[type[Exception], ...]:
     return (
         AnswersError,
         DatasetError,
+        ExportError,
         PriceUnknown,
         SweepError,
         ModelError,
