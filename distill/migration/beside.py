@@ -32,10 +32,14 @@ def read_beside(folder: Path, reference: str) -> Any:
 def path_beside(folder: Path, reference: str) -> Path:
     """The file in the config's folder that a reference names. Raises `NoEqual` for any other."""
     name = reference.removeprefix("file://")
-    path = (folder / name).resolve()
-    if not path.is_relative_to(folder.resolve()):
+    try:
+        path = (folder / name).resolve()
+        inside, there = path.is_relative_to(folder.resolve()), path.is_file()
+    except (OSError, ValueError, RuntimeError):
+        raise NoEqual(f"{reference[:80]!r} is no name of a file") from None
+    if not inside:
         raise NoEqual(f"{reference!r} is outside of the config's folder, where nothing is read")
-    if not path.is_file():
+    if not there:
         raise NoEqual(f"{reference!r} is not there")
     return path
 

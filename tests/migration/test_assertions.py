@@ -199,6 +199,8 @@ def test_similar_compares_by_embeddings() -> None:
         ({"type": "equals", "value": {"a": "{{x}}"}}, "a template inside of an object"),
         ({"type": "equals", "value": "file:///etc/passwd"}, "outside of the config's folder"),
         ({"type": "equals", "value": "file://../../etc/passwd"}, "outside of the config's folder"),
+        ({"type": "equals", "value": "file://a\0b.txt"}, "is no name of a file"),
+        ({"type": "equals", "value": f"file://{'a' * 5000}.txt"}, "is no name of a file"),
         ({"type": "regex", "value": r"\p{L}"}, "means nothing to Python's regular expressions"),
         ({"type": "regex", "value": "("}, "means nothing to Python's regular expressions"),
         ({"type": "is-json", "value": {"format": "email"}}, "the rule 'format', which is not checked here"),
