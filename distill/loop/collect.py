@@ -25,6 +25,7 @@ from distill.models.reference import reference_completion
 from distill.models.registry import REFERENCE, Target, bind, resolve
 from distill.models.store import CompletionStore
 from distill.server.process import LocalServer
+from distill.server.settings import JobSettings
 from distill.suite.experiment import prompt_of, read_system_prompt
 from distill.suite.progress import Progress
 
@@ -175,7 +176,11 @@ def _bound(stack: contextlib.ExitStack, target: Target, settings: Config, *, nee
     if not needed:
         return bind(target, "http://127.0.0.1:1/v1")  # every answer is stored: this address is never asked
     server = LocalServer(
-        [target.model], settings.local_models(), data=settings.platform, report=lambda line: print(line, file=stream)
+        [target.model],
+        settings.local_models(),
+        data=settings.platform,
+        jobs=JobSettings(at_once=0),
+        report=lambda line: print(line, file=stream),
     )
     stack.enter_context(server)
     return bind(target, server.base_url, server.api_key)

@@ -66,8 +66,8 @@ class JobSettings(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    at_once: int = Field(default=1, ge=1, le=8)
-    """Jobs that train at the same time; further ones are queued."""
+    at_once: int = Field(default=1, ge=0, le=8)
+    """Jobs that train at the same time; further ones are queued. 0 leaves the queue to another server."""
     retries: int = Field(default=2, ge=0, le=10)
     """How often in a row, without progress between, a trainer that crashed is started again from its checkpoint."""
     trainer: str = "distill.trainer"

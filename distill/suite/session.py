@@ -35,6 +35,7 @@ from distill.sandbox.pool import Pool, open_pool
 from distill.sandbox.python_source import SourceSandbox
 from distill.sandbox.recipes import Recipes
 from distill.server.process import LocalServer
+from distill.server.settings import JobSettings
 from distill.suite.discovery import load_graders
 from distill.suite.evaluate import Bench, grade_all
 from distill.suite.experiment import Contender, Experiment, Question, prompt_for, read_system_prompt
@@ -165,7 +166,13 @@ class Session:
         if not names:
             return ("http://127.0.0.1:1/v1", None)  # every local answer is stored: this address is never asked
         settings = self._settings
-        server = LocalServer(names, self._models, data=settings.platform, report=lambda line: _say(stream, line))
+        server = LocalServer(
+            names,
+            self._models,
+            data=settings.platform,
+            jobs=JobSettings(at_once=0),  # an evaluation trains nothing, even where a job waits for its turn
+            report=lambda line: _say(stream, line),
+        )
         stack.enter_context(server)
         return (server.base_url, server.api_key)
 

@@ -42,7 +42,8 @@ class Runner:
         self._running: asyncio.Task[None] | None = None
 
     def start(self) -> None:
-        self._running = asyncio.create_task(self._run())
+        if self._platform.settings.jobs.at_once:
+            self._running = asyncio.create_task(self._run())
 
     def wake(self) -> None:
         """Something has changed in the database: look now."""

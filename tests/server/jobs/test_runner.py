@@ -280,3 +280,15 @@ def test_two_servers_on_one_folder_run_no_job_twice(
     assert there.steps(made[1]) == ALL == there.steps(made[2])
     assert [job for job, _ in trainer.started] == [made[0].id, made[1].id, made[1].id, made[2].id]
     assert rows(tmp_path, "SELECT COUNT(*) FROM files WHERE purpose = 'fine-tune-results'") == [(2,)]
+
+
+def test_a_server_that_trains_nothing_leaves_the_queue_to_another(
+    start: Start, trainer: Trainer, jobs_of: JobsOf, tmp_path: Path
+) -> None:
+    asking = start(jobs=trainer.settings(at_once=0), data=tmp_path / "data")
+    job = jobs_of(asking.client).create()
+    training = start(jobs=trainer.settings(), data=tmp_path / "data")
+
+    until(lambda: jobs_of(training.client).ended(job))
+
+    assert jobs_of(training.client).get(job).status == "succeeded"
