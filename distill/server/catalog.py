@@ -51,6 +51,7 @@ class Catalog:
         self._loaded = Loaded(open_engine, memory=memory, needed=needed)
         self._remote = remote
         self._folder: Path | None = None
+        self._trained: set[str] = set()
 
     @property
     def names(self) -> list[str]:
@@ -73,12 +74,16 @@ class Catalog:
         self._folder = folder
 
     async def refresh(self) -> None:
-        """Look for models that have been fine-tuned since."""
+        """Look for models that have been fine-tuned since, and for those whose folder is gone."""
         if self._folder is None:
             return
-        for name, trained in (await asyncio.to_thread(find_trained, self._folder, dict(self._models))).items():
+        trained = await asyncio.to_thread(find_trained, self._folder, dict(self._models))
+        for name in (self._trained - trained.keys()) & self._models.keys():
+            self.remove(name)
+        for name, found in trained.items():
             if name not in self._models:
-                self.add(name, trained.files, created=trained.created)
+                self.add(name, found.files, created=found.created)
+        self._trained = set(trained)
 
     def describe(self, name: str) -> dict[str, Any]:
         """OpenAI's model object of a model on this machine. Raises `ApiError` (404)."""

@@ -204,13 +204,17 @@ def _load(files: ModelFiles, settings: EngineSettings) -> Any:
     parameters.n_threads_http = 1
     with _unreachable(parameters):
         try:
-            return xllamacpp.Server(parameters)
+            server = xllamacpp.Server(parameters)
         except RuntimeError:
             adapters = "".join(f" with the adapter {path}" for path in files.adapters)
             raise EngineError(
                 f"{files.gguf}{adapters} could not be loaded: it is no GGUF file that llama.cpp understands, "
                 "or there is not enough memory."
             ) from None
+    # It says that it is ready before its loop has begun. Whoever closed it in between would wait forever; a request for
+    # nothing, which comes back through the loop, is answered when it has.
+    server.handle_completions({"prompt": "", "max_tokens": 1}, lambda _answer: False)
+    return server
 
 
 @contextlib.contextmanager

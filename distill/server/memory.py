@@ -49,5 +49,5 @@ def needed(files: ModelFiles, settings: EngineSettings) -> int:
     per_token = number("attention.key_length", size) + number("attention.value_length", size)
     cached = settings.context * settings.slots * layers * number("attention.head_count_kv", heads) * per_token
     words = number("vocab_size") or int(header.get("tokenizer.ggml.tokens", 0))
-    batch = 4 * _BATCH * (words + 4 * width + number("feed_forward_length"))
+    batch = 4 * (settings.slots * words + _BATCH * (4 * width + number("feed_forward_length")))
     return weights + int(cached * _CACHE_BYTES) + batch + _LIBRARY

@@ -267,6 +267,11 @@ def test_an_answer_that_fills_the_context_is_cut_there() -> None:
     assert 200 < finished.prompt_tokens < 256 <= finished.prompt_tokens + finished.completion_tokens <= 257
 
 
+def test_it_can_be_closed_as_soon_as_it_is_loaded() -> None:
+    for _ in range(5):
+        small_engine().close()
+
+
 def test_a_missing_adapter_is_named(tmp_path: Path) -> None:
     files = ModelFiles(gguf=locate(EMBEDDED).gguf, adapters=(tmp_path / "gone.gguf",))
 

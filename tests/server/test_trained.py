@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import shutil
 from pathlib import Path
 
 import openai
@@ -75,6 +76,18 @@ def test_what_was_trained_meanwhile_is_served_at_once(start: Start, tmp_path: Pa
     listed = {model.id: model for model in platform.client.models.list()}
     assert set(listed) == {"small", "other", name}
     assert listed[name].created == 7 and platform.client.models.retrieve(name) == listed[name]
+
+
+def test_what_another_process_removed_is_served_no_longer(start: Start, tmp_path: Path) -> None:
+    platform = start(words("git status"), data=tmp_path)
+    folder = put(tmp_path / "models" / "one", "ft:small:local:git:1")
+    assert "ft:small:local:git:1" in [model.id for model in platform.client.models.list()]
+
+    shutil.rmtree(folder)
+
+    assert [model.id for model in platform.client.models.list()] == ["small", "other"]
+    with pytest.raises(openai.NotFoundError):
+        platform.client.models.retrieve("ft:small:local:git:1")
 
 
 def test_a_model_is_added_and_removed(tmp_path: Path) -> None:
