@@ -145,15 +145,12 @@ class Attempt:
                 models[report.step] = name
         return models
 
-    async def _keep(self, folder: str, name: str, checkpoint: str) -> Path:
+    async def _keep(self, folder: str, name: str, checkpoint: str) -> None:
         """A model of its own from a checkpoint, served from now on."""
         models = self._platform.data / "models"
         kept = await asyncio.to_thread(results.keep_model, models, folder, name, self._job, self._folder, checkpoint)
-        if self._job.base.gguf is not None:
-            self._platform.catalog.add(
-                name, ModelFiles(gguf=Path(self._job.base.gguf), adapters=(kept / results.ADAPTER,))
-            )
-        return kept
+        gguf = kept / results.BASE if self._job.base.gguf is None else Path(self._job.base.gguf)
+        self._platform.catalog.add(name, ModelFiles(gguf=gguf, adapters=(kept / results.ADAPTER,)))
 
     async def _finish(self, outcome: dict[str, Any]) -> None:
         try:

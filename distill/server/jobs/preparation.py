@@ -8,12 +8,11 @@ reason why the job fails. Doing it twice changes nothing.
 from __future__ import annotations
 
 import importlib.util
-import os
 import shutil
 from pathlib import Path
 
 from distill.server.jobs.records import Job, to_json
-from distill.server.jobs.results import START, WORKING_FILES
+from distill.server.jobs.results import START, WORKING_FILES, share
 from distill.server.platform import Platform
 from distill.training_files import FEWEST_EXAMPLES, TrainingFileError, read_training_file
 
@@ -64,18 +63,11 @@ def _keep_start(adapter: Path, copy: Path) -> None:
 
 
 def _keep(uploaded: Path, copy: Path, param: str, file_id: str) -> None:
-    """A second name for the same bytes, which are never changed in place; another disk takes a copy."""
-    if copy.exists():
-        return
     try:
-        os.link(uploaded, copy)
+        share(uploaded, copy)
     except FileNotFoundError:
         message = f"The file '{file_id}' has been deleted."
         raise TrainingFileError("file_not_found", message, param=param) from None
-    except OSError:
-        partial = copy.with_suffix(".partial")
-        shutil.copyfile(uploaded, partial)
-        partial.replace(copy)
 
 
 def check_packages(packages: tuple[str, ...]) -> None:

@@ -126,16 +126,9 @@ def _metrics(job: Job, kind: str, step: int, said: str, measured: Mapping[str, A
 
 
 def _checked(report: Checked) -> Event:
-    data = report.model_dump(exclude={"event"})
-    if report.agreement is None:
-        message = (
-            "This server cannot answer with the model, because its base is not a GGUF file. The adapter is kept in the "
-            "data folder, for a server that loads adapters as PEFT writes them."
-        )
-        return Event(message=message, level="warn", data=data, once="checked")
     share = f"{report.agreement:.1%} of the tokens in {report.examples} answers"
     message = f"The model as it is served answers like the trained one: it chooses {share} alike."
-    return Event(message=message, data=data, once="checked")
+    return Event(message=message, data=report.model_dump(exclude={"event"}), once="checked")
 
 
 def _total(job: Job) -> int:

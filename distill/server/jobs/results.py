@@ -23,6 +23,8 @@ from distill.models.fine_tuned import DESCRIPTION, FineTuned
 from distill.server.jobs.records import Job
 
 ADAPTER = "adapter.gguf"
+BASE = "base.gguf"
+"""What the trainer makes of a base that comes without a GGUF file, beside the checkpoints."""
 START = "start"
 WORKING_FILES = ("training.jsonl", "validation.jsonl")
 
@@ -53,17 +55,34 @@ def keep_model(models: Path, folder: str, name: str, job: Job, working: Path, ch
     for other in _ALSO_KEPT:
         with contextlib.suppress(FileNotFoundError):
             shutil.copyfile(source / other, target / other)
+    if job.base.gguf is None:
+        share(working / BASE, target / BASE)
     for path in (*target.iterdir(), target, models):
         _flush(path)
     FineTuned(
         name=name,
         base=job.base.name,
+        gguf=BASE if job.base.gguf is None else None,
         adapter=ADAPTER,
         created=int(time.time()),
         job=job.id,
         lineage=_lineage(job, working, checkpoint),
     ).save(target)
     return target
+
+
+def share(file: Path, copy: Path) -> None:
+    """A second name for the bytes of a file that is never changed in place; a copy of it where that cannot be."""
+    if copy.exists():
+        return
+    try:
+        os.link(file, copy)
+    except FileNotFoundError:
+        raise
+    except OSError:
+        partial = copy.with_suffix(".partial")
+        shutil.copyfile(file, partial)
+        partial.replace(copy)
 
 
 def drop_model(folder: Path) -> None:
@@ -76,7 +95,7 @@ def tidy(working: Path) -> None:
     """Remove what only a job that goes on has a use for."""
     for folder in ("checkpoints", START):
         shutil.rmtree(working / folder, ignore_errors=True)
-    for name in WORKING_FILES:
+    for name in (*WORKING_FILES, BASE):
         (working / name).unlink(missing_ok=True)
 
 

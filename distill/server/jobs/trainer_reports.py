@@ -74,8 +74,8 @@ class Checked(BaseModel):
     """The model as it will be served answers like the one that was trained."""
 
     event: Literal["checked"]
-    agreement: Measure = None
-    """Share of the tokens; None where there is nothing to compare with."""
+    agreement: float
+    """Share of the tokens."""
     examples: int
 
 

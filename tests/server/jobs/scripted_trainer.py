@@ -1,9 +1,9 @@
 """A trainer that trains nothing: a real process that says what a trainer says, and goes wrong where a test wants it to.
 
-It is copied next to a `script.json` of its own: `epochs`, `steps` (in an epoch), `seconds` (a step), `agreement`,
-and `runs`, which says for the first, second, … time that it is started where it stops (`until`) and what happens there
-(`then`): `kill`, `exit`, `fail`, `garbage`, or `wait`, until there is a file `go` beside. The last of the runs repeats.
-With `lingers`, once it is told to end, it does so only when there is a file `leave` beside.
+It is copied next to a `script.json` of its own: `epochs`, `steps` (in an epoch), `seconds` (a step) and `runs`, which
+says for the first, second, … time that it is started where it stops (`until`) and what happens there (`then`): `kill`,
+`exit`, `fail`, `garbage`, or `wait`, until there is a file `go` beside. The last of the runs repeats. With `lingers`,
+once it is told to end, it does so only when there is a file `leave` beside.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ def measured(step: int) -> dict[str, float]:
 
 def begin(folder: Path) -> dict[str, Any]:
     """What to do this time; how often it was started is remembered beside the script."""
-    script: dict[str, Any] = {"epochs": 2, "steps": 3, "seconds": 0.0, "agreement": 1.0, "runs": [{}]}
+    script: dict[str, Any] = {"epochs": 2, "steps": 3, "seconds": 0.0, "runs": [{}]}
     script |= json.loads((HERE / "script.json").read_text())
     with (HERE / "started").open("a") as file:
         file.write(f"{folder.name} {os.getpid()}\n")
@@ -77,6 +77,8 @@ def main() -> None:
     task = json.loads((folder / "job.json").read_text())
     script = begin(folder)
     signal.signal(signal.SIGTERM, lambda *_: STOP.append(True))
+    if task["base_gguf"] is None:
+        (folder / "base.gguf").write_text(f"{task['base']} as it is served")
     total = script["epochs"] * script["steps"]
     used = {"n_epochs": 2, "batch_size": 4, "learning_rate_multiplier": 1.5, "beta": 0.1, "lora_rank": 16}
     chosen = {name: used[name] if value == "auto" else value for name, value in task["hyperparameters"].items()}
@@ -110,7 +112,7 @@ def main() -> None:
             metrics["full_valid_loss"] = None
             folder_name = checkpoint(folder, step)
             say("checkpoint", step=step, epoch=step // script["steps"], folder=folder_name, metrics=metrics)
-    say("checked", agreement=script["agreement"], examples=8)
+    say("checked", agreement=1.0, examples=8)
     say("succeeded", folder=f"checkpoints/step-{total}", trained_tokens=100 * script["epochs"])
 
 

@@ -126,10 +126,9 @@ def test_a_model_can_be_trained_further(start: Start, trainer: Trainer, jobs_of:
     assert job.hyperparameters.n_epochs is None, "OpenAI shows these of supervised jobs alone"
 
 
-def test_a_hugging_face_model_is_trained_though_it_cannot_be_served(
+def test_a_hugging_face_model_is_trained_and_served_from_what_the_trainer_makes_of_it(
     start: Start, trainer: Trainer, jobs_of: JobsOf, tmp_path: Path
 ) -> None:
-    trainer.script(agreement=None)
     base = tmp_path / "My model: tiny"
     base.mkdir()
     (base / "config.json").write_text("{}")
@@ -143,14 +142,18 @@ def test_a_hugging_face_model_is_trained_though_it_cannot_be_served(
         assert made is not None and made.startswith(f"ft:{name}:local::"), jobs.get(job).error
         task = json.loads((tmp_path / "data" / "jobs" / job.id / "job.json").read_text())
         assert (task["base"], task["base_gguf"]) == (source, None)
-        assert (tmp_path / "data" / "models" / job.id / "adapter_model.safetensors").is_file()
-        (warning,) = [event.message for event in jobs.events(job) if event.level == "warn"]
-        assert "cannot answer with the model" in warning
-        assert made not in [model.id for model in platform.client.models.list()]
+        assert platform.client.models.retrieve(made).id == made
+        for model in (made, f"{made}:ckpt-step-3"):
+            files = platform.catalog._models[model]
+            assert (
+                files.gguf.read_text() == f"{source} as it is served" and files.adapters[0].parent == files.gguf.parent
+            )
         further = jobs.create(model=made)
         until(lambda further=further: jobs.ended(further))  # type: ignore[misc]
         task = json.loads((tmp_path / "data" / "jobs" / further.id / "job.json").read_text())
         assert task["base"] == source and task["start_adapter"] is not None
+    again = start(jobs=trainer.settings(), data=tmp_path / "data").client
+    assert jobs.get(folder).fine_tuned_model in [model.id for model in again.models.list()]
 
 
 def test_jobs_are_listed_by_metadata_a_page_at_a_time(start: Start, trainer: Trainer, jobs_of: JobsOf) -> None:
