@@ -20,7 +20,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import BaseRoute, Route
 
-from distill.server import access, completions, evals, files_api, graders_api, jobs, models, stored_completions
+from distill.server import access, batches, completions, evals, files_api, graders_api, jobs, models, stored_completions
 from distill.server.catalog import Catalog
 from distill.server.errors import ApiError, on_api_error, on_http_error, on_unexpected
 from distill.server.platform import Platform, platform_of
@@ -34,6 +34,7 @@ RESOURCES: Sequence[ModuleType] = (
     files_api,
     graders_api,
     evals,
+    batches,
     jobs,
 )
 """Started in this order and stopped in the other."""

@@ -135,7 +135,7 @@ async def _create_run(request: Request) -> Response:
     source = asked.data_source
     if isinstance(source, CompletionsData):
         if source.model is not None:
-            platform.catalog.describe(source.model)  # 404 for a model that is not served
+            await platform.catalog.retrieve(source.model)  # 404 for a model that is not served
         elif not isinstance(source.source, StoredSource):
             message = "Missing required parameter: 'data_source.model'."
             raise ApiError(400, message, param="data_source.model", code="missing_required_parameter")

@@ -1,0 +1,12 @@
+"""Batches: /v1/batches, which answer a file of requests.
+
+endpoints        the paths
+requests         what a client may ask for, and the file that it names
+records          what is known of batches and of their results, and how it is shown
+runner           the work: validation, questions, result files
+"""
+
+from distill.server.batches.endpoints import ROUTES, start, stop
+from distill.server.batches.records import SCHEMA
+
+__all__ = ["ROUTES", "SCHEMA", "start", "stop"]
