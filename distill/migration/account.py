@@ -15,6 +15,7 @@ from urllib.parse import parse_qsl, urlsplit
 
 import httpx2
 import openai
+from tenacity import AsyncRetrying, retry_if_exception_type, stop_after_attempt, wait_exponential
 
 from distill.models.redaction import Redactor
 from distill.models.registry import is_loopback, remote, without_credentials
@@ -24,6 +25,7 @@ RETRIES = 5
 SECONDS = 120.0
 AT_ONCE = 8
 """Requests in flight."""
+_TRIES = 4
 
 Raw = Callable[..., Awaitable[Any]]
 """A `list` method of the client, with raw responses."""
@@ -32,7 +34,7 @@ Raw = Callable[..., Awaitable[Any]]
 class Account:
     """The client, and what it lists. Use as an async context manager."""
 
-    def __init__(self, *, retries: int = RETRIES) -> None:
+    def __init__(self) -> None:
         """Raises `ModelError` where the environment does not say enough."""
         target = remote("the account")
         url = target.base_url or ""
@@ -42,7 +44,7 @@ class Account:
             base_url=url.partition("?")[0],
             default_query=dict(parse_qsl(urlsplit(url).query)),
             api_key=target.api_key,
-            max_retries=retries,
+            max_retries=RETRIES,
             http_client=openai.DefaultAsyncHttpxClient(
                 timeout=httpx2.Timeout(SECONDS, connect=15.0),
                 limits=httpx2.Limits(max_connections=AT_ONCE + 4, max_keepalive_connections=AT_ONCE + 4),
@@ -72,11 +74,18 @@ class Account:
         return self._pages(self._client.files.with_raw_response.list, after, order="asc")
 
     async def content(self, file: str, path: Path) -> None:
-        """Write a file's bytes."""
-        async with self._client.files.with_streaming_response.content(file) as response:
-            with path.open("wb") as target:
-                async for chunk in response.iter_bytes():
-                    target.write(chunk)
+        """Write a file's bytes. What breaks off in the middle, which the client does not retry, is begun again."""
+        async for attempt in AsyncRetrying(
+            retry=retry_if_exception_type(httpx2.HTTPError),
+            stop=stop_after_attempt(_TRIES),
+            wait=wait_exponential(multiplier=0.2, max=10),
+            reraise=True,
+        ):
+            with attempt:
+                async with self._client.files.with_streaming_response.content(file) as response:
+                    with path.open("wb") as target:
+                        async for chunk in response.iter_bytes():
+                            target.write(chunk)
 
     def evals(self, after: str | None) -> AsyncIterator[list[dict[str, Any]]]:
         """Evals, oldest first."""
@@ -141,7 +150,10 @@ class Account:
 
 def _object(response: Any) -> dict[str, Any]:
     """The JSON object of a response. Raises `ValueError` for anything else."""
-    found = response.http_response.json()
+    try:
+        found = response.http_response.json()
+    except ValueError:
+        found = None
     if not isinstance(found, Mapping):
-        raise ValueError("the server answered with something other than a JSON object")
+        raise ValueError("the server answered with something other than a JSON object; is this the right base URL?")
     return dict(found)

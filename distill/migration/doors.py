@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+import httpx2
 import openai
 
 from distill.models.redaction import Redactor
@@ -33,6 +34,8 @@ def closed(kind: str, error: Exception, redact: Redactor) -> Closed:
         return _status(kind, error, redact)
     if isinstance(error, openai.APIConnectionError):
         return Closed(f"the server does not answer ({redact.line(str(error))}); run the command again to go on", True)
+    if isinstance(error, httpx2.HTTPError):
+        return Closed(f"{kind}: the connection broke ({redact.line(str(error))}); run the command again to go on")
     return Closed(f"{kind}: {redact.line(str(error))}")
 
 

@@ -121,6 +121,16 @@ class PlayedAccount:
         body = {"error": {"message": message, "type": "invalid_request_error", "param": None, "code": code}}
         return JSONResponse(body, status, headers={name.replace("_", "-"): value for name, value in headers.items()})
 
+    @staticmethod
+    def cut_off(data: bytes) -> Response:
+        """A response that ends before it is whole."""
+        return Response(data, headers={"content-length": "1000"})
+
+    @staticmethod
+    def page(text: str) -> Response:
+        """A page for people."""
+        return Response(text, media_type="text/html")
+
     def times_asked(self) -> Counter[str]:
         return Counter(self.asked)
 
@@ -191,7 +201,7 @@ class PlayedAccount:
 def account() -> Iterator[PlayedAccount]:
     """A played account with its server running."""
     played = PlayedAccount()
-    server = uvicorn.Server(uvicorn.Config(played.app, host="127.0.0.1", port=0, log_level="error", lifespan="off"))
+    server = uvicorn.Server(uvicorn.Config(played.app, host="127.0.0.1", port=0, log_level="critical", lifespan="off"))
     thread = threading.Thread(target=server.run)
     thread.start()
     while not server.started:

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from filelock import FileLock
 from typer.testing import CliRunner, Result
 
 from distill.cli import app
@@ -36,6 +37,24 @@ def rows(folder: Path, name: str) -> list[dict[str, Any]]:
 
 def ids(folder: Path, name: str) -> list[str]:
     return [row["id"] for row in rows(folder, name)]
+
+
+def ids_of_whole_lines(folder: Path) -> list[str]:
+    path = folder / "completions.jsonl"
+    lines = path.read_bytes().split(b"\n")[:-1] if path.exists() else []
+    return [json.loads(line)["id"] for line in lines]
+
+
+def begin(folder: Path, before: str = "") -> subprocess.Popen[str]:
+    """An export in a process of its own."""
+    code = f"{before}import sys; from distill.cli import app; app()"
+    return subprocess.Popen(
+        [sys.executable, "-c", code, "export-openai", "--output", str(folder)],
+        env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
 
 
 def test_everything_is_saved_as_the_server_sent_it(account: Any, tmp_path: Path) -> None:
@@ -103,21 +122,15 @@ def test_a_killed_export_goes_on_without_loss_and_downloads_nothing_twice(
     account.fill(completions=25, files=6, evals=2, jobs=4)
     account.most_of_a_page = 4
     account.seconds = 0.005
-    code = "import sys; from distill.cli import app; sys.argv = ['distill', *sys.argv[1:]]; app()"
-    process = subprocess.Popen(
-        [sys.executable, "-c", code, "export-openai", "--output", str(tmp_path)],
-        env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])},
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-    )
+    process = begin(tmp_path)
     while len(account.asked) < moments * 2 and process.poll() is None:
         time.sleep(0.001)
     process.send_signal(signal.SIGKILL)
-    assert process.wait() == -signal.SIGKILL
-    lines = (tmp_path / "completions.jsonl").read_text() if (tmp_path / "completions.jsonl").exists() else ""
+    process.communicate()
+    assert process.returncode == -signal.SIGKILL
+    whole = ids_of_whole_lines(tmp_path)
     with (tmp_path / "completions.jsonl").open("a") as file:
         file.write('{"id": "chatcmpl-torn", "mess')  # as a power cut would leave it
-    whole = [json.loads(line)["id"] for line in lines.splitlines() if lines.endswith("\n")]
     had_files = ids(tmp_path, "files")
     account.asked.clear()
     account.seconds = 0.0
@@ -213,6 +226,77 @@ def test_a_closed_door_is_explained_and_the_rest_goes_on(
         "evals",
         "jobs",
     } - {kind}
+
+
+def test_a_download_that_breaks_off_is_begun_again(account: Any, tmp_path: Path) -> None:
+    account.fill(files=2)
+    account.failures["/files/file-0001/content"] = [account.cut_off(b"half a fi")] * 2
+
+    result = export(tmp_path, "--only", "files")
+
+    assert result.exit_code == 0, result.output
+    assert (tmp_path / "files" / "file-0001").read_bytes() == account.contents["file-0001"]
+
+
+def test_a_server_that_is_no_api_is_told_apart(account: Any, tmp_path: Path) -> None:
+    account.closed["/evals"] = account.page("<html>Welcome</html>")
+
+    result = export(tmp_path, "--only", "evals")
+
+    assert result.exit_code == 1
+    assert "evals: the server answered with something other than a JSON object" in result.output
+
+
+def test_a_server_that_goes_away_ends_it_with_a_sentence(
+    account: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("OPENAI_BASE_URL", "http://127.0.0.1:9/v1")
+    monkeypatch.setattr("distill.migration.account.RETRIES", 0)
+
+    result = export(tmp_path)
+
+    assert result.exit_code == 1
+    assert result.output.count("the server does not answer") == 1
+    assert result.output.count("not reached, for the same reason") == 3
+
+
+def test_a_full_disk_ends_it_with_a_sentence_and_loses_nothing(account: Any, tmp_path: Path) -> None:
+    account.fill(completions=12)
+    limited = "import resource; resource.setrlimit(resource.RLIMIT_FSIZE, (3000, 3000)); "
+    done = begin(tmp_path, limited)
+    output, _ = done.communicate(timeout=60)
+    had = ids_of_whole_lines(tmp_path)
+
+    result = export(tmp_path)
+
+    assert done.returncode == 2
+    assert "cannot be written: File too large. Run the command again to go on." in output
+    assert 0 < len(had) < 12
+    assert result.exit_code == 0, result.output
+    assert ids(tmp_path, "completions") == [one["id"] for one in account.completions]
+
+
+def test_stopping_it_by_hand_says_how_to_go_on(account: Any, tmp_path: Path) -> None:
+    account.fill(completions=60)
+    account.seconds = 0.02
+    process = begin(tmp_path)
+    while len(account.asked) < 10 and process.poll() is None:
+        time.sleep(0.001)
+    process.send_signal(signal.SIGINT)
+    output, _ = process.communicate(timeout=60)
+
+    assert process.returncode == 2
+    assert f"stopped; everything so far is in {tmp_path}. Run the command again to go on." in output
+    assert "Traceback" not in output
+
+
+def test_two_exports_into_one_folder_do_not_mix(account: Any, tmp_path: Path) -> None:
+    with FileLock(tmp_path / ".lock"):
+        result = export(tmp_path)
+
+    assert result.exit_code == 2
+    assert f"another export into {tmp_path} is running" in result.output
+    assert account.asked == []
 
 
 def test_a_file_that_may_not_be_downloaded_is_listed_with_the_reason(account: Any, tmp_path: Path) -> None:
