@@ -75,8 +75,7 @@ def agreement(
     with serve(gguf, adapter, longest=longest, threads=device.threads) as served, torch.no_grad():
         for messages in few:
             stopping.check()
-            answer = served.answer(messages)
-            tokens = answer.tokens + [conversation.end_of_turn] * answer.ended
+            tokens = served.answer(messages)
             if not tokens:
                 continue
             prompt = conversation.prompt(messages)

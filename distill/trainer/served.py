@@ -1,7 +1,7 @@
-"""Is the model that will be served the model that was trained?
+"""The model as llama.cpp serves it.
 
-In: the base as a GGUF file, with the adapter or without. Out: the tokens that llama.cpp makes of a
-conversation, and those that it answers with. It is asked through its own chat interface, as the server asks it.
+In: the base as a GGUF file, with the adapter or without. Out: the tokens that llama.cpp makes of a conversation, by its
+own chat template and tokenizer, and those that it answers with.
 """
 
 from __future__ import annotations
@@ -10,7 +10,6 @@ import os
 import secrets
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -25,17 +24,8 @@ _LONGEST_ANSWER = 48
 _SLOTS = 4
 
 
-@dataclass(frozen=True, slots=True)
-class Answer:
-    tokens: list[int]
-    """Without the one that ended it."""
-    ended: bool
-    """Whether the model ended its turn, rather than being cut off."""
-
-
 class Served:
-    def __init__(self, engine: Any, client: httpx2.Client) -> None:
-        self._engine = engine
+    def __init__(self, client: httpx2.Client) -> None:
         self._client = client
 
     def prompt(self, messages: Sequence[Message]) -> list[int]:
@@ -43,22 +33,17 @@ class Served:
         text = self._post("/apply-template", {"messages": served_messages(messages)})["prompt"]
         return list(self._post("/tokenize", {"content": text, "add_special": True, "parse_special": True})["tokens"])
 
-    def answer(self, messages: Sequence[Message]) -> Answer:
-        """The most probable answer, token by token."""
-        received: list[dict[str, Any]] = []
+    def answer(self, messages: Sequence[Message]) -> list[int]:
+        """The tokens of the most probable answer, with the one that ended it unless it was cut off."""
         request = {
-            "messages": served_messages(messages),
-            "max_tokens": _LONGEST_ANSWER,
+            "prompt": self.prompt(messages),
+            "n_predict": _LONGEST_ANSWER,
             "temperature": 0,
             "top_k": 1,
             "samplers": ["top_k"],
-            "logprobs": True,
-            "top_logprobs": 1,
+            "return_tokens": True,  # its chat interface leaves out tokens that are half a character
         }
-        self._engine.handle_chat_completions(request, received.append)
-        choice = received[-1]["choices"][0]
-        content = (choice.get("logprobs") or {}).get("content") or []
-        return Answer([entry["id"] for entry in content], choice["finish_reason"] == "stop")
+        return list(self._post("/completion", request)["tokens"])
 
     def _post(self, path: str, body: dict[str, Any]) -> dict[str, Any]:
         response = self._client.post(path, json=body)
@@ -93,4 +78,5 @@ def serve(base: Path, adapter: Path | None, *, longest: int, threads: int) -> It
     with httpx2.Client(
         base_url=engine.listening_address, headers={"authorization": f"Bearer {key}"}, trust_env=False, timeout=60
     ) as client:
-        yield Served(engine, client)
+        yield Served(client)
+        del engine  # which ends it, and frees its memory

@@ -127,7 +127,7 @@ def make_job(tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRe
     def make(
         lines: list[Any], *, name: str, validation: list[Any] | None = None, seed: int = 3, **changes: Any
     ) -> JobFolder:
-        folder = folders / name
+        folder = folders / f"{len(list(folders.iterdir()))}-{name}"
         folder.mkdir()
         job: dict[str, Any] = {
             "base": changes.get("base") or str(request.getfixturevalue("tiny_model")),

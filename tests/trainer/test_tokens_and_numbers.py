@@ -172,12 +172,17 @@ source, folder = sys.argv[1], Path(sys.argv[2])
 torch.manual_seed(2)
 tokenizer, model = base.load_tokenizer(source), base.load_model(source)
 conversation = Conversation(tokenizer)
+for name, weights in model.named_parameters():  # otherwise it repeats the last token, whatever the layers do
+    if weights.ndim == 2 and "embed" not in name:
+        torch.nn.init.normal_(weights, std=0.1)
+model.save_pretrained(folder / "base")
+tokenizer.save_pretrained(folder / "base")
 gguf_base.write(model, tokenizer, folder / "base.gguf")
 # the queries and keys alone, and strongly, so that nothing else hides their order
 model = get_peft_model(model, LoraConfig(r=4, lora_alpha=8, target_modules=["q_proj", "k_proj"]))
 for name, weights in model.named_parameters():
     if "lora_" in name:
-        torch.nn.init.normal_(weights, std=1.5)
+        torch.nn.init.normal_(weights, std=0.3)
 model.save_pretrained(folder / "adapter")
 asked = [(Message("user", f"Say {number}."),) for number in range(16)]
 
@@ -190,7 +195,7 @@ gguf_adapter.write(folder / "adapter", model.config, folder / "right.gguf")
 found["right"] = agreement(folder / "base.gguf", folder / "right.gguf")
 merge.merge_gguf(folder / "base.gguf", folder / "right.gguf", folder / "merged.gguf")
 found["merged"] = agreement(folder / "merged.gguf", None)
-merge.merge_folder(source, folder / "adapter", folder / "merged")
+merge.merge_folder(str(folder / "base"), folder / "adapter", folder / "merged")
 merged = base.load_model(str(folder / "merged"))
 ids = torch.tensor([conversation.prompt(asked[0])])
 with torch.no_grad():
@@ -214,11 +219,11 @@ print(json.dumps(found))
 
 def test_an_exported_adapter_and_a_merged_model_answer_as_the_trained_one(tiny_model: Path, tmp_path: Path) -> None:
     found = ask(_EXPORT, tiny_model, tmp_path)
-    assert found["right"] > 0.9
-    assert found["merged"] > 0.9
-    assert found["merged folder is off by"] < 0.1
+    assert found["right"] > 0.8  # random weights are not sure of anything, so that roundings decide now and then
+    assert found["merged"] > 0.8
+    assert found["merged folder is off by"] < 0.05
     assert found["merged folder ends turns alike"]
-    assert found["without"] < 0.7
-    assert found["wrong order"] < 0.7
+    assert found["without"] < 0.3
+    assert found["wrong order"] < 0.3
     assert "is no adapter for" in found["refused"]
-    assert found["left over"] == ["adapter", "base.gguf", "merged", "merged.gguf", "right.gguf", "wrong.gguf"]
+    assert found["left over"] == ["adapter", "base", "base.gguf", "merged", "merged.gguf", "right.gguf", "wrong.gguf"]
