@@ -155,7 +155,7 @@ async def _create_run(request: Request) -> Response:
     def write(connection: sqlite3.Connection) -> dict[str, Any]:
         records.find_eval(connection, eval_id)
         records.insert(connection, "eval_runs", row)
-        return records.show_run(connection, records.find_run(connection, eval_id, str(row["id"])))
+        return _show_run(request, connection, records.find_run(connection, eval_id, str(row["id"])))
 
     shown = await platform.database.write(write)
     _runners[id(platform)].begin(str(row["id"]))
@@ -170,7 +170,7 @@ async def _list_runs(request: Request) -> Response:
     def read(connection: sqlite3.Connection) -> dict[str, Any]:
         records.find_eval(connection, eval_id)
         rows, more = select(connection, "eval_runs", wanted, where=where)
-        return envelope([records.show_run(connection, row) for row in rows], more)
+        return envelope([_show_run(request, connection, row) for row in rows], more)
 
     return JSONResponse(await platform_of(request).database.read(read))
 
@@ -179,7 +179,7 @@ async def _retrieve_run(request: Request) -> Response:
     eval_id, run_id = request.path_params["eval_id"], request.path_params["run_id"]
 
     def read(connection: sqlite3.Connection) -> dict[str, Any]:
-        return records.show_run(connection, records.find_run(connection, eval_id, run_id))
+        return _show_run(request, connection, records.find_run(connection, eval_id, run_id))
 
     return JSONResponse(await platform_of(request).database.read(read))
 
@@ -193,7 +193,7 @@ async def _cancel_run(request: Request) -> Response:
         if row["status"] not in records.UNFINISHED:
             raise ApiError(400, f"The run {run_id} has ended: it is {row['status']}.", code="run_ended")
         connection.execute("UPDATE eval_runs SET status = 'canceled' WHERE id = ?", [run_id])
-        return records.show_run(connection, records.find_run(connection, eval_id, run_id))
+        return _show_run(request, connection, records.find_run(connection, eval_id, run_id))
 
     shown = await platform.database.write(write)
     _runners[id(platform)].cancel(run_id)
@@ -234,6 +234,10 @@ async def _retrieve_item(request: Request) -> Response:
         return records.show_item(records.find_item(connection, names["run_id"], names["item_id"]))
 
     return JSONResponse(await platform_of(request).database.read(read))
+
+
+def _show_run(request: Request, connection: sqlite3.Connection, row: sqlite3.Row) -> dict[str, Any]:
+    return records.show_run(connection, row, str(request.base_url).rstrip("/"))
 
 
 def _config(asked: EvalRequest) -> dict[str, Any]:

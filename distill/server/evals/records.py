@@ -101,8 +101,8 @@ def show_eval(row: sqlite3.Row | Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def show_run(connection: sqlite3.Connection, row: sqlite3.Row) -> dict[str, Any]:
-    """OpenAI's `eval.run` object, with what its items come to so far."""
+def show_run(connection: sqlite3.Connection, row: sqlite3.Row, address: str) -> dict[str, Any]:
+    """OpenAI's `eval.run` object, with what its items come to so far. `address`: the platform's, for its client."""
     items = connection.execute("SELECT status, results, object FROM eval_items WHERE run_id = ?", [row["id"]])
     counts, criteria, usage = _summed(items.fetchall())
     total = sum(counts.values())
@@ -115,7 +115,7 @@ def show_run(connection: sqlite3.Connection, row: sqlite3.Row) -> dict[str, Any]
         "model": row["model"],
         "name": row["name"],
         "created_at": row["created_at"],
-        "report_url": f"/v1/evals/{row['eval_id']}/runs/{row['id']}/output_items",
+        "report_url": f"{address}/v1/evals/{row['eval_id']}/runs/{row['id']}/output_items",
         "result_counts": {
             "total": total,
             "errored": counts["error"],
