@@ -48,7 +48,7 @@ EXCEPTIONS: Sequence[tuple[str, Callable[[dict[str, Any]], dict[str, Any]], str]
         "it asks for exactly one of two schemas that every message with a text fits both of",
     ),
     (
-        "ChatCompletionMessageList/properties/data/items/allOf/0",
+        "ChatCompletionMessageList/properties/data/items",
         _or_asked,
         "the example of a stored completion's messages shows a user's; the schema knows the assistant's only",
     ),
