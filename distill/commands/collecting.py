@@ -111,10 +111,11 @@ def verify(
     training: Training = TRAINING,
     experiment: Experiment = EXPERIMENT,
 ) -> None:
-    """Execute every answer, and make a dataset of those that work.
+    """Execute every answer and keep what works.
 
-    Refused, each with the reason: what does not reach the wanted state, duplicates, and whatever would leak from the
-    held-out cases. Writes OpenAI's supervised and DPO formats, Hugging Face's, and a card.
+    What is kept becomes a dataset. Refused, each with the reason: what does not reach the wanted state, duplicates,
+    and whatever would leak from the held-out cases. Writes OpenAI's supervised and DPO formats, Hugging Face's, and
+    a card.
     """
     from rich.console import Console
     from rich.progress import Progress

@@ -41,10 +41,10 @@ def train(
     ] = False,
     experiment: Experiment = EXPERIMENT,
 ) -> None:
-    """Fine-tune the student on a dataset, at OpenAI or on this machine.
+    """Fine-tune the student on a dataset.
 
-    The same calls for both. A job that runs already is followed and never created twice; of its checkpoints the one is
-    taken whose answers work most often on the validation requests.
+    At OpenAI or on this machine, by the same calls. A job that runs already is followed and never created twice; of
+    its checkpoints the one is taken whose answers work most often on the validation requests.
     """
     from distill.cases import load_recipes
     from distill.loop.dataset import read_dataset
@@ -96,10 +96,11 @@ def run(
     training: Training = TRAINING,
     experiment: Experiment = EXPERIMENT,
 ) -> None:
-    """Do the whole loop: requests, a teacher's answers, those that work, a student, the comparison.
+    """Do the whole loop, and end with the table.
 
-    Each step is done once for what goes into it: stop it whenever you like and run it again, and it goes on where it
-    was. It ends with the table of baseline, teacher and student.
+    Requests, a teacher's answers, those that work, a student, the comparison. Each step is done once for what goes
+    into it: stop it whenever you like and run it again, and it goes on where it was. It ends with the table of
+    baseline, teacher and student.
     """
     from distill.loop.budget import Estimate
     from distill.loop.run import Declined, Loop, Wishes
@@ -126,7 +127,10 @@ def lineage(
     model: Annotated[str, typer.Argument(help="A model that was trained here.")],
     experiment: Experiment = EXPERIMENT,
 ) -> None:
-    """Print what a model was made from: dataset, base, hyperparameters, job, checkpoints, code."""
+    """Print what a model was made from.
+
+    Dataset, base, hyperparameters, job, checkpoints and how they did, code.
+    """
     from distill.loop.lineage import NoLineage
     from distill.loop.lineage import lineage as known
     from distill.loop.train import LINEAGE
@@ -147,9 +151,10 @@ def export(
     margin: Annotated[float, typer.Option(min=0, max=1, help="How much of its pass rate it may lose.")] = 0.02,
     experiment: Experiment = EXPERIMENT,
 ) -> None:
-    """Write a student as files for other programs, and grade it again.
+    """Write a student for other programs.
 
-    What was exported answers held-out cases, and is refused if it lost more than the margin. Needs the extra `train`.
+    As safetensors, GGUF, or for Ollama. What was exported answers held-out cases, and is refused if it lost more
+    than the margin. Needs the extra `train`.
     """
     from distill.loop.export import Format
     from distill.loop.export import export as write
