@@ -5,7 +5,11 @@ from __future__ import annotations
 import asyncio
 import http.server
 import json
+import os
+import signal
 import socket
+import subprocess
+import sys
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -212,6 +216,30 @@ def test_hanging_up_is_passed_on(front: Callable[..., tuple[Platform, Platform]]
     stream.close()
     until(lambda: behind.engine.abandoned == 1)
     go_on.set()
+
+
+def test_from_the_command_line(start: Start, tmp_path: Path) -> None:
+    behind = start(words("git status"), api_key=KEY)
+    program = "from distill.cli import app; app()"
+    command = [sys.executable, "-c", program, "serve", "--engine", f"openai:{behind.url}", "--port", "0"]
+    process = subprocess.Popen(
+        [*command, "--data", str(tmp_path / "data")],
+        stderr=subprocess.PIPE,
+        text=True,
+        cwd=tmp_path,
+        env=os.environ | {"DISTILL_ENGINE_API_KEY": KEY},
+    )
+    assert process.stderr is not None
+    with process.stderr:
+        line = process.stderr.readline()
+        assert line.startswith(f"Serving what {behind.url}/v1 has at http://127.0.0.1:"), line
+        assert KEY not in line
+        with openai.OpenAI(base_url=line.split()[5], api_key="none", max_retries=0) as client:
+            answer = client.chat.completions.create(model="small", messages=ASK)
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(30) == 0
+    assert answer.choices[0].message.content == "git status"
+    assert not [path for path in (tmp_path / "data").rglob("*") if path.is_file() and KEY.encode() in path.read_bytes()]
 
 
 class Other:
