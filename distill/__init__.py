@@ -3,6 +3,7 @@
 Rooms, lowest first; a room imports only from itself and from those above it in this list:
 
     openai_graders                   OpenAI's grader objects: read, checked and run
+    cache                            where things are kept that were fetched or converted once
     sources, cases, results, runs    the data types that everything else speaks
     models                           asking: client, completion store, registry, prices
     sandbox                          worlds: build, confine, run, snapshot, compare

