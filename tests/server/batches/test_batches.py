@@ -20,6 +20,7 @@ import pytest
 from openai.types import Batch
 
 from distill.server.generation import ContextLengthExceeded, EngineError, Generation
+from distill.server.settings import RemoteSettings
 
 from ..conformance import violations
 from ..conftest import Event, Start, until, words
@@ -155,6 +156,20 @@ def test_answers_are_stored_where_their_request_says_so(start: Start) -> None:
     kept = list(client.chat.completions.list(metadata={"task": "git"}))
     assert [each.choices[0].message.content for each in kept] == ["2"]
     assert len(list(client.chat.completions.list())) == 1
+
+
+def test_a_model_of_the_server_behind_is_asked(start: Start) -> None:
+    behind = start(echo, names=["far"])
+    client = start(echo, remote=RemoteSettings(url=behind.url, api_key="a-key")).client
+
+    done = ended(client, begin(client, [with_body(1, model="far"), line(2)]))
+
+    found = results(client, done.output_file_id)
+    assert {name: each["response"]["body"]["model"] for name, each in found.items()} == {
+        "number 1": "far",
+        "number 2": "small",
+    }
+    assert len(behind.engine.asked) == 1
 
 
 @pytest.mark.parametrize(

@@ -12,6 +12,7 @@ import pytest
 from openai.types.evals import RunRetrieveResponse
 
 from distill.server.generation import Generation
+from distill.server.settings import RemoteSettings
 
 from ..conftest import Event, Platform, Start, until, words
 
@@ -225,6 +226,17 @@ def test_a_bad_eval_names_its_parameter(changes: dict[str, Any], param: str, sta
         create(start().client, **changes)
 
     assert caught.value.param == param
+
+
+def test_a_model_of_the_server_behind_is_asked(start: Start) -> None:
+    behind = start(echo, names=["far"])
+    client = start(remote=RemoteSettings(url=behind.url, api_key="a-key")).client
+
+    _, done = run(client, completions(model="far"))
+
+    assert (done.status, done.model, done.result_counts.passed) == ("completed", "far", 4)
+    with pytest.raises(openai.NotFoundError):
+        run(client, completions(model="farther"))
 
 
 def test_a_run_of_a_model_that_is_not_there(start: Start) -> None:
