@@ -110,7 +110,8 @@ class Catalog:
         return self.describe(name)
 
     def is_loaded(self, name: str) -> bool:
-        return self._loaded.has(self._models[name])
+        files = self._models.get(name)
+        return files is not None and self._loaded.has(files)
 
     async def engine(self, name: str) -> Engine:
         """A model's engine, loaded. It stays usable: what is unloaded in the meantime is loaded again.
