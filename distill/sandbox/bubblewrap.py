@@ -26,7 +26,16 @@ from distill.sandbox import seccomp
 from distill.sandbox.confinement import DEVICES, READABLE, Settings
 from distill.sandbox.execution import Limits
 from distill.sandbox.image import ROOT
-from distill.sandbox.tiers import NOBODY, Launch, TierName, interpreter, own_user, package_folder, worker_command
+from distill.sandbox.tiers import (
+    NOBODY,
+    Launch,
+    TierName,
+    interpreter,
+    last_line,
+    own_user,
+    package_folder,
+    worker_command,
+)
 
 OLDEST = (0, 5, 0)
 """Has --perms, --chmod and --as-pid-1."""
@@ -79,11 +88,12 @@ class BubblewrapTier:
         )
         # A user namespace counts the tasks in it from zero, since Linux 5.14.
         shared = None if root or _kernel() >= (5, 14) else os.getuid()
-        return Launch(command=command, shared_user=shared, folder=None)
+        return Launch(command=command, shared_user=shared, folder=None, explain=explain)
 
 
-def explain(message: str) -> str:
-    """What can be done about a message of `bwrap`'s that it could not start."""
+def explain(words: str) -> str:
+    """What can be done about it when `bwrap` says that it could not start."""
+    message = last_line(words)
     if "ermission denied" in message or "not permitted" in message:
         return (
             f"{message}. Unprivileged user namespaces are not allowed here: on Ubuntu 24.04 load the AppArmor profile "

@@ -51,8 +51,8 @@ class Settings:
     """How one worker is to be confined, and where its cases live. Passed as JSON on its command line."""
 
     tier: str
-    channel: int
-    """The file descriptor of the socket to the harness."""
+    channel: int | None
+    """The file descriptor of the socket to the harness; None when it is standard input and output."""
     root: str
     """The case's root: a directory of the worker's own, or one that the tier mounted."""
     scratch: str
@@ -69,6 +69,8 @@ class Settings:
     """Whether only Landlock stands between a case and other processes, so that ABI 6 is needed."""
     first: bool = False
     """Whether the worker is the first process of a PID namespace of its own."""
+    memory: bool = False
+    """Whether the worker has to look itself at how much memory a case holds: the harness does not see its processes."""
     confined: bool = True
 
 

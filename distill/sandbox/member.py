@@ -21,10 +21,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from distill.sandbox.bubblewrap import explain
 from distill.sandbox.execution import Execution, Limits, Outcome
 from distill.sandbox.image import Image
-from distill.sandbox.memory import INTERVAL, end_if_too_large
+from distill.sandbox.memory import INTERVAL, end_if_too_large, too_much_memory
 from distill.sandbox.protocol import (
     ProtocolError,
     changed_image,
@@ -39,6 +38,7 @@ from distill.sandbox.tiers import Tier
 START_SECONDS = 30.0
 """How long a worker may take to lock itself in. It takes a tenth of a second; this is for a machine that swaps."""
 _GRACE_SECONDS = 30.0
+_CLEAR_SECONDS = 30.0
 _IMAGES = 64
 """How many images a worker keeps."""
 
@@ -59,27 +59,30 @@ class Member:
         self._channel, theirs = socket.socketpair()
         self._known: OrderedDict[str, None] = OrderedDict()
         self._closed = False
-        self._folder: Path | None = None
-        try:
-            with theirs:
-                launch = tier.launch(theirs.fileno(), limits)
-                self._folder = launch.folder
-                self.shared_user = launch.shared_user
-                """The user whose other tasks count against a case's process limit."""
-                self._process = subprocess.Popen(
-                    launch.command,
-                    stdin=subprocess.DEVNULL,
-                    stdout=subprocess.DEVNULL,
-                    stderr=subprocess.PIPE,
-                    env={"LC_ALL": "C.UTF-8"},
-                    pass_fds=[theirs.fileno()],
-                    start_new_session=True,
-                    cwd="/",
-                )
-        except BaseException:
-            self._channel.close()
-            self._remove_folder()
-            raise
+        with theirs, contextlib.ExitStack() as undo:
+            undo.callback(self._channel.close)
+            launch = self._launch = tier.launch(theirs.fileno(), limits)
+            undo.callback(self._remove_folder)
+            self.shared_user = launch.shared_user
+            """The user whose other tasks count against a case's process limit."""
+            stream = theirs.fileno() if launch.standard else subprocess.DEVNULL
+            self._process = subprocess.Popen(
+                launch.command,
+                stdin=stream,
+                stdout=stream,
+                stderr=subprocess.PIPE,
+                env=launch.environment,
+                pass_fds=[] if launch.standard else [theirs.fileno()],
+                start_new_session=True,
+                cwd="/",
+            )
+            undo.pop_all()
+            theirs.close()
+
+    @property
+    def _folder(self) -> Path | None:
+        """What the worker's cases are written in, where that is a folder of this machine."""
+        return self._launch.folder
 
     @property
     def process_id(self) -> int:
@@ -144,8 +147,20 @@ class Member:
                 if end is not None:
                     self._process.send_signal(end)
             with contextlib.suppress(subprocess.TimeoutExpired):
-                self._process.wait(timeout=2)
+                self._process.wait(timeout=2 if end else self._launch.patience)
                 break
+        if end is not None and self._launch.clear:
+            with contextlib.suppress(OSError, subprocess.SubprocessError):
+                quiet = subprocess.DEVNULL
+                subprocess.run(
+                    self._launch.clear,
+                    stdin=quiet,
+                    stdout=quiet,
+                    stderr=quiet,
+                    env=self._launch.environment,
+                    timeout=_CLEAR_SECONDS,
+                    check=False,
+                )
         if self._process.stderr is not None:
             self._process.stderr.close()
         self._remove_folder()
@@ -177,7 +192,7 @@ class Member:
             return ""
         os.set_blocking(self._process.stderr.fileno(), False)
         text = (self._process.stderr.read() or b"")[-2000:].decode(errors="replace").strip()
-        return explain(text.splitlines()[-1]) if text else ""
+        return self._launch.explain(text)
 
 
 class TaskCounter:
@@ -201,7 +216,7 @@ def _without_memory(execution: Execution, limits: Limits) -> Execution:
         outcome=Outcome.OVERFLOWED,
         exit_code=None,
         image=None,
-        detail=f"its processes held more than {limits.memory_bytes} bytes of memory",
+        detail=too_much_memory(limits.memory_bytes),
     )
 
 

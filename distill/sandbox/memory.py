@@ -2,7 +2,8 @@
 
 A worker cannot look itself: in the preferred tier there is no /proc, and a limit on one process says nothing of a
 hundred. So the harness looks, every tenth of a second that a case takes, and when it is too much it ends the case's
-shell; the worker then ends the rest, as it always does.
+shell; the worker then ends the rest, as it always does. Only a worker in a container, whose processes the harness may
+not see, and which has a /proc of its own, looks itself.
 
 In: the process that a tier started. Out: whether the case was ended. Nothing is trusted that the case can write.
 """
@@ -28,7 +29,7 @@ def end_if_too_large(started: int, memory_bytes: int) -> bool:
         cases = _children(worker)
     except (OSError, ValueError):
         return False
-    if not cases or sum(map(_held, _family(worker))) <= memory_bytes:
+    if not cases or held_below(worker) <= memory_bytes:
         return False
     for case in cases:
         with contextlib.suppress(OSError):
@@ -39,6 +40,16 @@ def end_if_too_large(started: int, memory_bytes: int) -> bool:
             finally:
                 os.close(handle)
     return True
+
+
+def held_below(process: int) -> int:
+    """Bytes of memory that all processes below `process` hold together."""
+    return sum(map(_held, _family(process)))
+
+
+def too_much_memory(memory_bytes: int) -> str:
+    """What is said of a case that held more."""
+    return f"its processes held more than {memory_bytes} bytes of memory"
 
 
 def _family(worker: int) -> set[int]:

@@ -18,6 +18,7 @@ from types import TracebackType
 from typing import Literal, Self
 
 from distill.sandbox.bubblewrap import BubblewrapTier
+from distill.sandbox.docker import DockerTier
 from distill.sandbox.execution import Execution, Limits, Outcome, Probe, SandboxUnavailable
 from distill.sandbox.git_version import working_git
 from distill.sandbox.image import Image
@@ -25,7 +26,7 @@ from distill.sandbox.member import Member, TaskCounter, WorkerLost
 from distill.sandbox.probes import attack
 from distill.sandbox.tiers import LandlockTier, NoTier, Tier, TierName, count_tasks
 
-SandboxChoice = Literal["auto", "bubblewrap", "landlock", "none"]
+SandboxChoice = Literal["auto", "bubblewrap", "landlock", "docker", "seatbelt", "none"]
 
 _SPARE_TASKS = 64
 """How much the rest of a user's processes may grow in a second without a case running into its limit."""
@@ -171,7 +172,7 @@ class Pool:
 
 
 def open_pool(sandbox: SandboxChoice = "auto", *, workers: int | None = None, limits: Limits | None = None) -> Pool:
-    """A pool whose tier has passed its self-test: the first of bubblewrap and landlock for "auto".
+    """A pool whose tier has passed its self-test: the first of bubblewrap, landlock and docker for "auto".
 
     `workers`: by default one for each usable core. Raises `SandboxUnavailable` when no tier passes, or when the git in
     it is missing or too old, and `ValueError` for a tier that does not exist.
@@ -189,9 +190,10 @@ def open_pool(sandbox: SandboxChoice = "auto", *, workers: int | None = None, li
 def tiers_for(sandbox: str) -> tuple[Tier, ...]:
     """The tiers that a choice stands for, best first. Raises `ValueError` for no choice at all."""
     choices: dict[str, tuple[Tier, ...]] = {
-        "auto": (BubblewrapTier(), LandlockTier()),
+        "auto": (BubblewrapTier(), LandlockTier(), DockerTier()),
         "bubblewrap": (BubblewrapTier(),),
         "landlock": (LandlockTier(),),
+        "docker": (DockerTier(),),
         "none": (NoTier(),),
     }
     if sandbox not in choices:

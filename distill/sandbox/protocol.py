@@ -11,10 +11,9 @@ This module is imported by the worker inside the sandbox: standard library only,
 from __future__ import annotations
 
 import json
-import socket
 import struct
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from typing import Any, Protocol
 
 from distill.sandbox.image import Entry, Image, Kind
 
@@ -29,7 +28,15 @@ class ProtocolError(Exception):
     """The other side said something that is not in this protocol, or hung up in the middle."""
 
 
-def send_frame(channel: socket.socket, header: Mapping[str, Any], blobs: Sequence[bytes] = ()) -> None:
+class Channel(Protocol):
+    """What frames go over: a stream socket, or what behaves like one."""
+
+    def sendall(self, data: bytes, /) -> object: ...
+
+    def recv_into(self, buffer: memoryview, /) -> int: ...
+
+
+def send_frame(channel: Channel, header: Mapping[str, Any], blobs: Sequence[bytes] = ()) -> None:
     """Send one frame. Raises `OSError` when the other side is gone."""
     text = json.dumps(header, separators=(",", ":")).encode()
     size = sum(map(len, blobs))
@@ -37,7 +44,7 @@ def send_frame(channel: socket.socket, header: Mapping[str, Any], blobs: Sequenc
 
 
 def receive_frame(
-    channel: socket.socket, *, largest_header: int = LARGEST_HEADER, largest_body: int = LARGEST_BODY
+    channel: Channel, *, largest_header: int = LARGEST_HEADER, largest_body: int = LARGEST_BODY
 ) -> tuple[dict[str, Any], memoryview]:
     """The next frame: its header and its bytes.
 
@@ -120,7 +127,7 @@ def _items(value: object, count: int | None = None) -> list[Any]:
     return value
 
 
-def _receive(channel: socket.socket, size: int, *, between: bool = False) -> memoryview:
+def _receive(channel: Channel, size: int, *, between: bool = False) -> memoryview:
     buffer = bytearray(size)
     view = memoryview(buffer)
     done = 0

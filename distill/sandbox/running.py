@@ -24,6 +24,7 @@ from distill.sandbox import kernel, landlock, seccomp
 from distill.sandbox.broker import answer_one
 from distill.sandbox.confinement import Confinement
 from distill.sandbox.execution import Limits
+from distill.sandbox.memory import held_below, too_much_memory
 from distill.sandbox.usage import Usage
 
 _INTERVAL = 0.02
@@ -47,6 +48,8 @@ class Place:
     environment: Mapping[str, str]
     private: bool
     """Whether nothing but the case writes to these file systems, so that their free space tells all."""
+    memory: bool
+    """Whether the memory that a case holds is looked at here, because nobody outside can."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,7 +59,8 @@ class Finished:
     exit_code: int | None
     """None when it was stopped. Above 128: ended by that signal, as a shell counts."""
     timed_out: bool
-    too_large: bool
+    overflow: str
+    """What the case took too much of, as a sentence; empty when of nothing."""
     stdout: bytes
     stderr: bytes
     truncated: bool
@@ -129,14 +133,14 @@ class _Run:
     def watch(self, confinement: Confinement) -> Finished:
         deadline = self._started + self._limits.seconds
         exit_code: int | None = None
-        timed_out = too_large = False
+        timed_out, overflow = False, ""
         look = self._started + _INTERVAL
-        while exit_code is None and not timed_out and not too_large:
+        while exit_code is None and not timed_out and not overflow:
             now = time.monotonic()
             if now >= deadline:
                 timed_out = True
             elif now >= look:
-                too_large = self._usage.exceeded(self._child)
+                overflow = self._too_much()
                 look = time.monotonic() + _INTERVAL
             else:
                 exit_code = self._serve(min(deadline, look) - now)
@@ -150,12 +154,19 @@ class _Run:
         return Finished(
             exit_code=exit_code,
             timed_out=timed_out,
-            too_large=too_large,
+            overflow=overflow,
             stdout=stdout,
             stderr=stderr,
             truncated=self._truncated,
             seconds=seconds,
         )
+
+    def _too_much(self) -> str:
+        if self._usage.exceeded(self._child):
+            return "it wrote more than a case may hold"
+        if self._place.memory and held_below(os.getpid()) > self._limits.memory_bytes:
+            return too_much_memory(self._limits.memory_bytes)
+        return ""
 
     def _serve(self, seconds: float) -> int | None:
         """Handle what happens within `seconds`; the exit code once the shell has ended."""

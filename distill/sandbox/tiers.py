@@ -2,7 +2,7 @@
 
 A tier knows three things: whether it can be had here (a sentence when not, and how to get it), how its worker is
 started, and what has to be cleared away if that goes wrong. All else is the same for every tier: the worker, its
-protocol, the self-test. Another tier (a container, Seatbelt) is one more class here with the same three methods.
+protocol, the self-test. Another tier is one more class with the same three methods, in a file of its own.
 
 In: a socket for the worker, and limits. Out: a `Launch`, a command to start. Nothing is started here.
 """
@@ -16,7 +16,8 @@ import json
 import os
 import sys
 import tempfile
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal, Protocol
 
@@ -25,12 +26,17 @@ from distill.sandbox.confinement import Settings, landlock_problem
 from distill.sandbox.execution import Limits
 from distill.sandbox.landlock import SCOPED_ABI, supported_abi
 
-TierName = Literal["bubblewrap", "landlock", "none"]
+TierName = Literal["bubblewrap", "landlock", "docker", "seatbelt", "none"]
 
 FIRST_OWN_USER = 0x70000000
 """Numbers from here on belong to no system's and no container's range of users."""
 NOBODY = 65534
 _slots = itertools.count()
+
+
+def last_line(words: str) -> str:
+    """The last line of what a command said, which with most is the reason."""
+    return words.splitlines()[-1] if words else ""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,6 +48,16 @@ class Launch:
     """The user whose other processes count against the case's process limit; None when there are none."""
     folder: Path | None
     """To be removed at the end, should the worker not have done so."""
+    standard: bool = False
+    """Whether the socket is to be the command's standard input and output."""
+    environment: Mapping[str, str] = field(default_factory=lambda: {"LC_ALL": "C.UTF-8"})
+    """Every variable that the command gets."""
+    patience: float = 2.0
+    """Seconds that it may take to end by itself once the harness has hung up."""
+    clear: tuple[str, ...] = ()
+    """A command that removes what remains when it had to be killed."""
+    explain: Callable[[str], str] = last_line
+    """What its words on standard error mean, when it did not start."""
 
 
 class Tier(Protocol):
@@ -60,7 +76,7 @@ class Tier(Protocol):
         ...
 
     def launch(self, channel: int, limits: Limits) -> Launch:
-        """How to start a worker that talks on the inherited socket `channel`."""
+        """How to start a worker that talks on the inherited socket `channel`. Raises `OSError` with a sentence."""
         ...
 
 
@@ -104,11 +120,11 @@ class NoTier:
         return _in_folder(channel, tier=self.name, confined=False)
 
 
-def worker_command(package: Path, settings: Settings) -> tuple[str, ...]:
+def worker_command(package: Path, settings: Settings, python: str | None = None) -> tuple[str, ...]:
     """Python with nothing but the standard library and the package in `package`, running the worker."""
     start = f"import sys; sys.path.insert(0, {str(package)!r}); from distill.sandbox.worker import main; main()"
     options = ("-I", "-S", "-B", "-X", "utf8", "-c", start)
-    return (interpreter(), *options, json.dumps(dataclasses.asdict(settings)))
+    return (python or interpreter(), *options, json.dumps(dataclasses.asdict(settings)))
 
 
 def interpreter() -> str:

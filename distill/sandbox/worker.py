@@ -1,8 +1,9 @@
 """The worker: one small process per core that is confined once and then runs one case after another.
 
-Started by a tier with its `Settings` as JSON; takes frames from the harness over an inherited socket and answers each
-with one. For every case it writes a fresh copy of an image it was sent before, runs the command in a child that is
-confined further, kills what is left of it, reads the tree, answers with what changed, and removes the tree.
+Started by a tier with its `Settings` as JSON; takes frames from the harness over an inherited socket, or over its
+standard input and output, and answers each with one. For every case it writes a fresh copy of an image it was sent
+before, runs the command in a child that is confined further, kills what is left of it, reads the tree, answers with
+what changed, and removes the tree.
 
 It ends when the harness hangs up, and leaves neither process nor folder behind. Where no PID namespace sees to that,
 a guardian does: the process that the tier started, which forks the worker, and cleans up after it whichever way it
@@ -36,6 +37,7 @@ from distill.sandbox.confinement import (
 from distill.sandbox.environment import SEARCH_PATH, case_environment
 from distill.sandbox.execution import Limits, Outcome
 from distill.sandbox.image import ROOT, Image
+from distill.sandbox.pipes import Pipes
 from distill.sandbox.protocol import describe_entries, read_clean, read_entries, receive_frame, send_frame
 from distill.sandbox.running import Finished, HarnessGone, Place, RunningError, run_command
 from distill.sandbox.write import Plan, plan_image, write_plan
@@ -50,8 +52,12 @@ class _Ended(BaseException):
 def main() -> NoReturn:
     """Run as the process that a tier starts: `Settings` as JSON in the last argument."""
     settings = Settings(**json.loads(sys.argv[-1]))
-    channel = socket.socket(fileno=settings.channel)
-    channel.set_inheritable(False)
+    channel: socket.socket | Pipes
+    if settings.channel is None:
+        channel = Pipes()
+    else:
+        channel = socket.socket(fileno=settings.channel)
+        channel.set_inheritable(False)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     if not settings.first:
         signal.signal(signal.SIGTERM, _end)
@@ -75,7 +81,7 @@ def _end(_number: int, _frame: FrameType | None) -> NoReturn:
     raise _Ended
 
 
-def _confine(settings: Settings, channel: socket.socket) -> Confinement:
+def _confine(settings: Settings, channel: socket.socket | Pipes) -> Confinement:
     """Lock in, and return in the process that is to be the worker."""
     become_user(settings)
     if settings.folder:
@@ -92,7 +98,7 @@ def _confine(settings: Settings, channel: socket.socket) -> Confinement:
     return confinement
 
 
-def _guard(worker: int, settings: Settings, channel: socket.socket) -> NoReturn:
+def _guard(worker: int, settings: Settings, channel: socket.socket | Pipes) -> NoReturn:
     """Wait until the worker has ended, or the harness has, and clean up."""
     try:
         channel.close()
@@ -116,7 +122,7 @@ def _remove_folder(settings: Settings) -> None:
 class _Worker:
     """Takes frames until the harness hangs up."""
 
-    def __init__(self, settings: Settings, channel: socket.socket, confinement: Confinement) -> None:
+    def __init__(self, settings: Settings, channel: socket.socket | Pipes, confinement: Confinement) -> None:
         shell = shutil.which("bash", path=SEARCH_PATH)
         if shell is None:
             raise ConfinementError(f"bash is needed, and there is none on {SEARCH_PATH}")
@@ -128,6 +134,7 @@ class _Worker:
             shell=shell,
             environment=environment,
             private=settings.first,
+            memory=settings.memory,
         )
         folders = (settings.root, settings.scratch)
         self._own = [folder for folder in folders if os.stat(folder).st_uid == os.getuid()]  # noqa: PTH116
@@ -162,8 +169,8 @@ class _Worker:
         for folder in self._own:
             os.chmod(folder, 0o755)  # noqa: PTH101, S103 # whatever the case made of it
         captured = None
-        detail = "it wrote more than a case may hold"
-        if not finished.too_large:
+        detail = finished.overflow
+        if not detail:
             try:
                 captured = capture_tree(self._place.root, limits=limits, known=known)
             except TreeTooLarge as error:

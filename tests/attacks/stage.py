@@ -23,6 +23,8 @@ import distill
 from tests.attacks.carry_out import BARE
 
 NOBODY = 65534
+_ENGINE = ("DOCKER_HOST", "DISTILL_DOCKER", "DISTILL_DOCKER_BASE")
+"""Where a container engine is."""
 _PROGRAMS = ("__init__.py", "world.py", "bare.py", "carry_out.py")
 
 
@@ -109,6 +111,7 @@ class Stage:
         for path in [self._folder, *self._folder.rglob("*")]:
             path.chmod(0o755 if path.is_dir() else 0o644)
         self._environment = {"PATH": os.environ.get("PATH", os.defpath), "HOME": str(home), "LC_ALL": "C.UTF-8"}
+        self._environment |= {name: os.environ[name] for name in _ENGINE if name in os.environ}
         self._ordinary: dict[str, Any] = {"env": {**self._environment, "PATH": os.defpath}}
         if os.getuid() == 0:
             os.chown(home, NOBODY, NOBODY)

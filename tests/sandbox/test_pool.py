@@ -262,9 +262,9 @@ def test_a_tier_that_does_not_hold_is_not_used() -> None:
 
 
 def test_auto_goes_on_to_the_next_tier_and_never_to_none() -> None:
-    assert [tier.name for tier in tiers_for("auto")] == ["bubblewrap", "landlock"]
-    with pytest.raises(ValueError, match="no sandbox 'docker'"):
-        tiers_for("docker")
+    assert [tier.name for tier in tiers_for("auto")] == ["bubblewrap", "landlock", "docker"]
+    with pytest.raises(ValueError, match="no sandbox 'chroot'"):
+        tiers_for("chroot")
 
 
 def test_none_has_to_be_named_and_says_what_it_lets_through() -> None:
