@@ -162,7 +162,8 @@ def keep(connection: sqlite3.Connection, batch_id: str, result: Result) -> bool:
     cursor = connection.execute(
         "INSERT OR IGNORE INTO batch_results (batch_id, line, succeeded, object) "
         "SELECT id, ?, ?, ? FROM batches WHERE id = ? AND status = 'in_progress'",
-        [result.line, result.succeeded, json.dumps(result.object, ensure_ascii=False), batch_id],
+        # As ASCII, since there are characters that some programs take for the end of a line.
+        [result.line, result.succeeded, json.dumps(result.object), batch_id],
     )
     if cursor.rowcount != 1:
         return False

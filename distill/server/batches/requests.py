@@ -7,12 +7,12 @@ one costs its own answer and no other.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
+import pydantic_core
 from pydantic import BaseModel, ConfigDict, Field
 
 from distill.server.chat_request import Metadata
@@ -120,8 +120,8 @@ def _lines(path: Path) -> Iterator[Question | Problem]:
 
 def _read(line: int, raw: bytes) -> Question | Problem:
     try:
-        request = json.loads(raw)
-    except (ValueError, RecursionError):
+        request = pydantic_core.from_json(raw, allow_inf_nan=False)
+    except ValueError:
         return Problem("invalid_json_line", "This line is not parseable as valid JSON.", line=line)
     if not isinstance(request, dict):
         return Problem("invalid_json_line", "This line is not a JSON object.", line=line)

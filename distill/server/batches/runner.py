@@ -13,26 +13,23 @@ import json
 import logging
 import sqlite3
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import Iterator
 from typing import Any
 
-import tenacity
 from filelock import FileLock, Timeout
 
-from distill.server import completions
 from distill.server.batches import records
+from distill.server.batches.answers import answer, expired
 from distill.server.batches.records import Result
 from distill.server.batches.requests import Problem, Question, check_file, questions
+from distill.server.batches.result_files import write_file
 from distill.server.errors import ApiError
-from distill.server.ids import new_id
 from distill.server.platform import Platform
 
 logger = logging.getLogger(__name__)
 
 _AT_ONCE = 32  # requests of all batches together
 _LOOK_EVERY = 1.0  # seconds; another process may have changed something
-_TRIES = 3  # of a request that fails for a reason that may pass
-_BLOCK = 256  # results read at a time
 
 
 class _Gone(Exception):
@@ -145,11 +142,13 @@ class Runner:
                 if error.status != 404:
                     raise
                 summary.problems.append(Problem("model_not_found", error.message, "body.model", line))
-        columns = {"total": summary.requests, "model": next(iter(summary.models), None)}
         if summary.problems:
             problems = sorted(summary.problems, key=lambda problem: problem.line or 0)
-            await database.write(lambda connection: records.fail(connection, row["id"], problems, **columns))
+            await database.write(
+                lambda connection: records.fail(connection, row["id"], problems, total=summary.requests)
+            )
         else:
+            columns = {"total": summary.requests, "model": next(iter(summary.models))}
             await database.write(
                 lambda connection: records.move(connection, row["id"], "in_progress", "validating", **columns)
             )
@@ -178,7 +177,7 @@ class Runner:
         done = await self._platform.database.read(lambda connection: records.answered(connection, row["id"]))
         for question in questions(path):
             if question.line not in done:
-                await self._keep(row["id"], _expired(question))
+                await self._keep(row["id"], expired(question))
         await self._end(row, "expired", "in_progress")
 
     async def _ask_all(self, batch_id: str, waiting: Iterator[Question]) -> None:
@@ -187,7 +186,7 @@ class Runner:
         async def ask() -> None:
             for question in waiting:  # all of them take from the same
                 async with self._gate:
-                    result = await _ask(self._platform, question)
+                    result = await answer(self._platform, question)
                 await self._keep(batch_id, result)
 
         try:
@@ -210,8 +209,8 @@ class Runner:
 
     async def _end(self, row: sqlite3.Row, status: str, before: str, **columns: Any) -> None:
         """Write the files of what was answered, and give the batch its last status."""
-        output = await self._file(row, succeeded=True)
-        errors = await self._file(row, succeeded=False)
+        output = await write_file(self._platform, row, succeeded=True)
+        errors = await write_file(self._platform, row, succeeded=False)
 
         def write(connection: sqlite3.Connection) -> None:
             if records.move(
@@ -220,92 +219,6 @@ class Runner:
                 records.forget(connection, row["id"])
 
         await self._platform.database.write(write)
-
-    async def _file(self, row: sqlite3.Row, *, succeeded: bool) -> str | None:
-        """The id of one of the result files; None where there would be nothing in it."""
-        name = f"{row['id']}_{'output' if succeeded else 'error'}.jsonl"
-        # No client can upload under this purpose: what is there was written by a server that was killed after that.
-        made: sqlite3.Row | None = await self._platform.database.read(
-            lambda connection: connection.execute(
-                "SELECT id FROM files WHERE purpose = 'batch_output' AND filename = ?", [name]
-            ).fetchone()
-        )
-        if made is not None:
-            return str(made["id"])
-        lines = self._lines(row["id"], succeeded)
-        first = await anext(lines, None)
-        if first is None:
-            return None
-
-        async def content() -> AsyncIterator[bytes]:
-            yield first
-            async for block in lines:
-                yield block
-
-        file = await self._platform.files.create(name, "batch_output", content(), expires_after=row["output_lasts"])
-        return str(file["id"])
-
-    async def _lines(self, batch_id: str, succeeded: bool) -> AsyncIterator[bytes]:
-        after = 0
-        while True:
-            rows = await self._platform.database.read(
-                lambda connection, after=after: records.results(  # type: ignore[misc]
-                    connection, batch_id, succeeded=succeeded, after=after, most=_BLOCK
-                )
-            )
-            if not rows:
-                return
-            yield "".join(f"{row['object']}\n" for row in rows).encode()
-            after = rows[-1]["number"]
-
-
-async def _ask(platform: Platform, question: Question) -> Result:
-    """One request's result, whatever becomes of it."""
-    request_id = new_id("req", dash=False)
-    try:
-        response = {"status_code": 200, "request_id": request_id, "body": await _complete(platform, question.body)}
-    except ApiError as error:
-        response = {"status_code": error.status, "request_id": request_id, "body": error.body()}
-    return Result(
-        line=question.line,
-        succeeded=response["status_code"] == 200,
-        object={"id": new_id("batch_req", dash=False), "custom_id": question.custom_id, "response": response}
-        | {"error": None},
-    )
-
-
-def _may_pass(error: BaseException) -> bool:
-    return isinstance(error, ApiError) and (error.status >= 500 or error.status == 429)
-
-
-@tenacity.retry(
-    retry=tenacity.retry_if_exception(_may_pass),
-    stop=tenacity.stop_after_attempt(_TRIES),
-    wait=tenacity.wait_random_exponential(multiplier=0.5, max=10),
-    reraise=True,
-)
-async def _complete(platform: Platform, body: dict[str, Any]) -> dict[str, Any]:
-    try:
-        return await completions.complete(platform, body)
-    except ApiError:
-        raise
-    except Exception:
-        logger.exception("a request of a batch failed unexpectedly")
-        raise ApiError(500, "The server had an error while processing your request.") from None
-
-
-def _expired(question: Question) -> Result:
-    message = "This request could not be executed before the completion window expired."
-    return Result(
-        line=question.line,
-        succeeded=False,
-        object={
-            "id": new_id("batch_req", dash=False),
-            "custom_id": question.custom_id,
-            "response": None,
-            "error": {"code": "batch_expired", "message": message},
-        },
-    )
 
 
 def _no_file(row: sqlite3.Row) -> Problem:

@@ -132,6 +132,15 @@ def test_one_bad_request_costs_its_own_answer_alone(start: Start) -> None:
     }
 
 
+def test_a_line_stays_a_line(start: Start) -> None:
+    client = start(echo).client
+    names = ["a\u2028b", "\x85", "Grüße, 世界", "x" * 512]
+
+    done = ended(client, begin(client, [line(number, custom_id=name) for number, name in enumerate(names)]))
+
+    assert sorted(results(client, done.output_file_id)) == sorted(names)
+
+
 def test_what_fails_once_is_asked_again(start: Start) -> None:
     failed: list[str] = []
 
@@ -178,6 +187,8 @@ def test_a_model_of_the_server_behind_is_asked(start: Start) -> None:
         (b"\n \n", [("empty_file", None, None)]),
         (b'{"custom_id": \n[]\n', [("invalid_json_line", None, 1), ("invalid_json_line", None, 2)]),
         (b"[" * 100_000, [("invalid_json_line", None, 1)]),
+        (b'{"custom_id": "\\ud800"}', [("invalid_json_line", None, 1)]),
+        (b'{"custom_id": "\xff"}', [("invalid_json_line", None, 1)]),
         ([line(1), line(2), line(1)], [("duplicate_custom_id", "custom_id", 3)]),
         ([line(1, method="GET")], [("invalid_method", "method", 1)]),
         ([line(1, url="/v1/embeddings")], [("invalid_url", "url", 1)]),
