@@ -173,7 +173,7 @@ texts = st.text(min_size=1).filter(lambda text: text.encode("utf-8", "ignore").d
 conversations = st.lists(st.tuples(texts, texts, st.sampled_from([0, 1])), min_size=1, max_size=4)
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(turns=conversations, ascii_only=st.booleans())
 def test_any_text_comes_back_as_it_was_written(
     tmp_path: Path, turns: list[tuple[str, str, int]], ascii_only: bool
@@ -197,7 +197,7 @@ anything = st.recursive(
 )
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     line=st.binary() | anything.map(lambda value: json.dumps(value).encode()),
     method=st.sampled_from(["supervised", "dpo"]),

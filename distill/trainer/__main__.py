@@ -11,11 +11,15 @@ import sys
 import traceback
 from pathlib import Path
 
+from filelock import FileLock, Timeout
+
 from distill.trainer.events import Events, Failure, take_standard_output
 from distill.trainer.job import read_task
 from distill.trainer.stopping import Stopped, Stopping
 
 _SUCCEEDED, _FAILED, _WRONG_USAGE, _STOPPED = range(4)
+_LOCK = ".working.lock"
+_PATIENCE = 60.0  # seconds for a trainer that was asked to stop
 _NO_MEMORY = ("out of memory", "can't allocate memory", "not enough memory", "failed to allocate", "bad_alloc")
 
 
@@ -27,9 +31,15 @@ def main(arguments: list[str]) -> int:
     stopping.listen()
     events = take_standard_output()
     _prepare_environment()
+    folder = Path(arguments[0]).absolute()
     try:
-        return _train(Path(arguments[0]).absolute(), events, stopping)
-    except BrokenPipeError:
+        with FileLock(folder / _LOCK, timeout=_PATIENCE):
+            return _train(folder, events, stopping)
+    except Timeout:
+        return _fail(events, Failure("already_running", f"Another trainer is at work in {folder}."))
+    except OSError as error:
+        if not isinstance(error, BrokenPipeError):
+            return _fail(events, Failure("storage_error", f"{folder} cannot be worked in: {error.strerror}."))
         return _STOPPED  # nobody reads any more, so nobody would know
     except Stopped:
         return _STOPPED

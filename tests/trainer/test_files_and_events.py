@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from distill.trainer.checkpoints import Checkpoints
@@ -17,6 +17,7 @@ from distill.trainer.job import read_job
 from distill.trainer.stopping import Stopped, Stopping
 
 
+@settings(deadline=None)
 @given(value=st.floats() | st.text() | st.integers() | st.none())
 def test_every_event_is_one_line_of_json_whatever_it_holds(value: Any) -> None:
     output = io.StringIO()

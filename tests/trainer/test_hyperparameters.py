@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from distill.trainer.hyperparameters import resolve
@@ -21,6 +21,7 @@ def test_few_examples_are_repeated_more_often_in_smaller_batches(examples: int, 
     assert (plan.n_epochs, plan.batch_size) == (epochs, batch)
 
 
+@settings(deadline=None)
 @given(examples=st.integers(10, 1_000_000))
 def test_any_number_of_examples_gets_a_plan_with_a_reason_for_each_choice(examples: int) -> None:
     plan = resolve(AUTO, examples, "dpo")
