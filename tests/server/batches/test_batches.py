@@ -3,15 +3,9 @@
 from __future__ import annotations
 
 import json
-import os
-import signal
 import sqlite3
-import subprocess
-import sys
 import threading
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -24,9 +18,9 @@ from distill.server.settings import RemoteSettings
 
 from ..conformance import violations
 from ..conftest import Event, Start, until, words
+from ..killable import killable
 
 ENDED = ("completed", "failed", "cancelled", "expired")
-SERVER = Path(__file__).parent.parent / "instant_server.py"
 
 
 def line(number: int, **changes: Any) -> dict[str, Any]:
@@ -352,41 +346,26 @@ def test_result_files_go_when_they_were_told_to(start: Start) -> None:
     assert file.expires_at == file.created_at + 3600
 
 
-@contextmanager
-def server(data: Path) -> Iterator[tuple[openai.OpenAI, subprocess.Popen[str]]]:
-    """A server in a process of its own, to be killed."""
-    with subprocess.Popen([sys.executable, str(SERVER), str(data)], stdout=subprocess.PIPE, text=True) as process:
-        try:
-            assert process.stdout is not None
-            address = f"http://127.0.0.1:{int(process.stdout.readline())}/v1"
-            with openai.OpenAI(base_url=address, api_key="a-key", max_retries=0, timeout=20) as client:
-                yield client, process
-        finally:
-            process.kill()
-
-
 def test_killed_again_and_again_it_answers_each_request_once(tmp_path: Path) -> None:
-    lines = [with_body(number, store=True) for number in range(2000)]
-    known = 0
-    with server(tmp_path / "data") as (client, process):
+    lines = [with_body(number, store=True) for number in range(800)]
+    with killable(tmp_path / "data") as (client, process):
         batch = begin(client, lines)
         until(lambda: _completed(client, batch) > 50)
-        os.kill(process.pid, signal.SIGKILL)
-    for _ in range(3):
-        with server(tmp_path / "data") as (client, process):
-            counted = _completed(client, batch)
-            assert counted >= known, "what was counted stays counted"
-            known = counted
-            until(lambda: _completed(client, batch) > min(known + 50, 1999))  # noqa: B023 - called at once
-            os.kill(process.pid, signal.SIGKILL)
+        process.kill()
+    with killable(tmp_path / "data") as (client, process):
+        known = _completed(client, batch)
+        assert known > 50, "what was counted stays counted"
+        until(lambda: _completed(client, batch) > min(known + 50, 799))
+        process.kill()
 
-    with server(tmp_path / "data") as (client, process):
+    with killable(tmp_path / "data") as (client, process):
+        assert _completed(client, batch) >= known
         done = ended(client, batch)
         assert done.status == "completed" and done.request_counts is not None
-        assert (done.request_counts.completed, done.request_counts.failed) == (2000, 0)
+        assert (done.request_counts.completed, done.request_counts.failed) == (800, 0)
         found = results(client, done.output_file_id)
         assert {name: each["response"]["body"]["choices"][0]["message"]["content"] for name, each in found.items()} == {
-            f"number {number}": f"Say {number}." for number in range(2000)
+            f"number {number}": f"Say {number}." for number in range(800)
         }
         assert len(list(client.files.list(purpose="batch_output"))) == 1
 

@@ -15,6 +15,7 @@ from distill.server.generation import Generation
 from distill.server.settings import RemoteSettings
 
 from ..conftest import Event, Platform, Start, until, words
+from ..killable import killable
 
 SAME = {
     "type": "string_check",
@@ -185,6 +186,21 @@ def test_a_run_goes_on_after_a_restart_and_asks_nothing_twice(start: Start, tmp_
     assert (done.status, done.result_counts.total) == ("completed", 5)
     assert len(after.engine.asked) == 3
     before._thread.join()
+
+
+def test_a_run_goes_on_after_its_server_was_killed(tmp_path: Path) -> None:
+    rows = [{"item": {"ask": f"Say {number}.", "answer": f"Say {number}."}} for number in range(300)]
+    with killable(tmp_path / "data") as (client, process):
+        made = create(client)
+        begun = client.evals.runs.create(made.id, data_source=completions(rows))  # type: ignore[arg-type]
+        until(lambda: client.evals.runs.retrieve(begun.id, eval_id=made.id).result_counts.total > 20)
+        process.kill()
+
+    with killable(tmp_path / "data") as (client, process):
+        done = ended(client, made.id, begun.id)
+        assert (done.status, done.result_counts.total, done.result_counts.passed) == ("completed", 300, 300)
+        items = list(client.evals.runs.output_items.list(done.id, eval_id=made.id, limit=100))
+        assert sorted(item.datasource_item_id for item in items) == list(range(300))
 
 
 def test_evals_are_listed_changed_and_deleted(start: Start) -> None:
