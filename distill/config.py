@@ -18,7 +18,7 @@ ROLES = ("baseline", "teacher", "student")
 FILE_NAME = "distill.yaml"
 
 Share = Annotated[float, Field(ge=0)]
-SandboxChoice = Literal["auto", "bubblewrap", "landlock", "none"]
+SandboxChoice = Literal["auto", "bubblewrap", "landlock", "docker", "seatbelt", "none"]
 
 
 class Training(BaseModel):

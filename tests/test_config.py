@@ -42,7 +42,7 @@ def test_a_local_model_is_a_gguf_file_beside_the_experiment(tmp_path: Path) -> N
         ("teacher: reference\nsamples: 0\n", 2, "samples"),
         ("thresholds:\n  student:\n    execution: high\n", 3, "thresholds.student.execution"),
         ("thresholds:\n  student:\n    execution: -1\n", 3, "greater than or equal to 0"),
-        ("sandbox: chroot\n", 1, "'auto', 'bubblewrap', 'landlock' or 'none'"),
+        ("sandbox: chroot\n", 1, "'auto', 'bubblewrap', 'landlock', 'docker', 'seatbelt' or 'none'"),
         ("sampling: {model: x}\n", 1, "'model' is set by the run itself"),
         ("graders: [execution, execution]\n", 1, "the same grader is named twice"),
         ("metadata: {task: " + "x" * 513 + "}\n", 1, "at most 16 pairs"),

@@ -15,11 +15,13 @@ from __future__ import annotations
 
 import os
 import signal
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
-from distill.sandbox import kernel, landlock, seccomp
+from distill.sandbox import darwin, kernel, landlock, seccomp
 
 READABLE = (
     "/usr",
@@ -71,6 +73,8 @@ class Settings:
     """Whether the worker is the first process of a PID namespace of its own."""
     memory: bool = False
     """Whether the worker has to look itself at how much memory a case holds: the harness does not see its processes."""
+    wrapper: tuple[str, ...] = ()
+    """The start of the command line that puts each case into a sandbox, where the system has that as a program."""
     confined: bool = True
 
 
@@ -153,6 +157,8 @@ def enter_worker(settings: Settings, ruleset: int | None) -> Confinement:
 
 def killer(settings: Settings) -> Callable[[], None]:
     """How this process, locked in, ends everything that it started."""
+    if settings.wrapper:
+        return partial(_kill_wrapped, settings.folder)
     return _kill_all if settings.confined else _kill_children
 
 
@@ -225,6 +231,14 @@ def _kill_children() -> None:
         for child in Path(f"/proc/self/task/{os.getpid()}/children").read_text().split():
             os.kill(int(child), signal.SIGKILL)
         _reap()
+
+
+def _kill_wrapped(folder: str) -> None:
+    """What is in the sandbox of this folder, and the children that were about to enter it."""
+    darwin.end_case(folder)
+    while _children_remain():
+        time.sleep(0.005)
+        darwin.end_case(folder)
 
 
 def _children_remain() -> bool:

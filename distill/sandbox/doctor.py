@@ -33,7 +33,7 @@ class TierReport:
 
 def examine_tiers() -> tuple[TierReport, ...]:
     """Try each tier with one worker. The image of docker is not built for this: that takes minutes and the network."""
-    tiers = [tier for choice in ("bubblewrap", "landlock", "docker", "none") for tier in tiers_for(choice)]
+    tiers = [tier for choice in ("bubblewrap", "landlock", "docker", "seatbelt", "none") for tier in tiers_for(choice)]
     return tuple(_examine(DockerTier(build=False) if tier.name == "docker" else tier) for tier in tiers)
 
 

@@ -24,6 +24,7 @@ from distill.sandbox.git_version import working_git
 from distill.sandbox.image import Image
 from distill.sandbox.member import Member, TaskCounter, WorkerLost
 from distill.sandbox.probes import attack
+from distill.sandbox.seatbelt import SeatbeltTier
 from distill.sandbox.tiers import LandlockTier, NoTier, Tier, TierName, count_tasks
 
 SandboxChoice = Literal["auto", "bubblewrap", "landlock", "docker", "seatbelt", "none"]
@@ -194,6 +195,7 @@ def tiers_for(sandbox: str) -> tuple[Tier, ...]:
         "bubblewrap": (BubblewrapTier(),),
         "landlock": (LandlockTier(),),
         "docker": (DockerTier(),),
+        "seatbelt": (SeatbeltTier(),),
         "none": (NoTier(),),
     }
     if sandbox not in choices:

@@ -16,6 +16,7 @@ import select
 import shlex
 import socket
 import subprocess
+import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -29,6 +30,7 @@ from distill.sandbox.kernel import MACHINE
 
 _PLACE = Image({"repo": Entry(Kind.DIRECTORY, 0o755)})
 _SECONDS = 10.0
+_LINUX = sys.platform == "linux"
 _PTRACE = {"x86_64": 101, "aarch64": 117}
 _ATTACH = 16
 _BY_THE_SHELL = {"PWD", "OLDPWD", "SHLVL", "_"}
@@ -90,7 +92,8 @@ def _reach_sockets(runner: Runner) -> list[Probe]:
         tcp = _listen(stack, socket.AF_INET, socket.SOCK_STREAM, ("127.0.0.1", 0))
         udp = _listen(stack, socket.AF_INET, socket.SOCK_DGRAM, ("127.0.0.1", 0))
         unix = _listen(stack, socket.AF_UNIX, socket.SOCK_STREAM, str(path))
-        hidden = _listen(stack, socket.AF_UNIX, socket.SOCK_STREAM, f"\0{abstract}")
+        # Names that are no paths are Linux's own.
+        hidden = _listen(stack, socket.AF_UNIX, socket.SOCK_STREAM, f"\0{abstract}") if _LINUX else unix
         path.chmod(0o777)
         perl = (
             'use Socket; for my $name ($ARGV[0], "\\0$ARGV[1]") { socket(my $s, PF_UNIX, SOCK_STREAM, 0) or next; '
@@ -232,6 +235,9 @@ def _listen(
 
 def _runs(mark: str) -> bool:
     """Whether any process of this machine has `mark` in its arguments; namespaces hide nothing downwards."""
+    if not _LINUX:
+        listed = subprocess.run(["/bin/ps", "-axo", "args="], capture_output=True, check=True)
+        return mark.encode() in listed.stdout
     for process in Path("/proc").iterdir():
         if process.name.isdigit():
             with contextlib.suppress(OSError):

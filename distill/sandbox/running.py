@@ -15,6 +15,7 @@ import resource
 import select
 import signal
 import socket
+import sys
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -50,6 +51,8 @@ class Place:
     """Whether nothing but the case writes to these file systems, so that their free space tells all."""
     memory: bool
     """Whether the memory that a case holds is looked at here, because nobody outside can."""
+    wrapper: tuple[str, ...]
+    """What stands before the shell on its command line."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -96,7 +99,7 @@ def run_command(
         listener = _wait_for_start(ours, confinement)
         if listener is not None:
             watched.append(listener)
-        process = os.pidfd_open(child)
+        process = kernel.wait_handle(child)
         watched.append(process)
         run = _Run(child, process, listener, harness, streams, place, limits, started)
         return run.watch(confinement)
@@ -250,7 +253,9 @@ def _become_case(
         if confinement.broker:
             listener = seccomp.ask_about_metadata()
             report.sendmsg([b"."], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", [listener]).tobytes())])
-        os.execve(place.shell, ["bash", "--norc", "--noprofile", "-c", command], dict(place.environment))  # noqa: S606
+        shell = (place.shell if place.wrapper else "bash", "--norc", "--noprofile", "-c", command)
+        program = place.wrapper[0] if place.wrapper else place.shell
+        os.execve(program, [*place.wrapper, *shell], dict(place.environment))  # noqa: S606
     except BaseException as error:
         report.send(f"a case could not be started: {type(error).__name__}: {error}".encode())
     finally:
@@ -266,6 +271,8 @@ def _limit(limits: Limits, tasks: int) -> None:
         (resource.RLIMIT_AS, _MEMORY),
         (resource.RLIMIT_CPU, int(limits.seconds) + 2),
     ):
+        if kind == resource.RLIMIT_AS and sys.platform == "darwin":
+            continue  # it has no such limit
         _, hard = resource.getrlimit(kind)
         value = value if hard == resource.RLIM_INFINITY else min(value, hard)
         resource.setrlimit(kind, (value, value))

@@ -14,6 +14,7 @@ import dataclasses
 import itertools
 import json
 import os
+import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Mapping
@@ -174,8 +175,11 @@ def _in_folder(
 
 
 def count_tasks(user: int) -> int:
-    """How many processes and threads `user` has on this machine, as far as /proc tells."""
+    """How many processes and threads `user` has on this machine, as far as /proc or `ps` tells."""
     count = 0
+    if sys.platform == "darwin":
+        listed = subprocess.run(["/bin/ps", "-U", str(user), "-o", "pid="], capture_output=True, check=False)
+        return len(listed.stdout.split())
     for name in os.listdir("/proc"):  # noqa: PTH208
         if name.isdigit():
             with contextlib.suppress(OSError):

@@ -135,6 +135,7 @@ class _Worker:
             environment=environment,
             private=settings.first,
             memory=settings.memory,
+            wrapper=tuple(settings.wrapper),
         )
         folders = (settings.root, settings.scratch)
         self._own = [folder for folder in folders if os.stat(folder).st_uid == os.getuid()]  # noqa: PTH116

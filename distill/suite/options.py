@@ -14,7 +14,7 @@ from distill.config import FILE_NAME, ROLES, Config, load_config
 from distill.sources import SourceError
 from distill.suite.experiment import Contender, Experiment, assign_roles
 
-SANDBOXES = ("auto", "bubblewrap", "landlock", "none")
+SANDBOXES = ("auto", "bubblewrap", "landlock", "docker", "seatbelt", "none")
 
 
 def add_options(parser: pytest.Parser) -> None:

@@ -17,7 +17,7 @@ from distill.sandbox.pool import tiers_for
 
 def test_every_tier_is_reported_with_what_it_holds_or_what_it_lacks() -> None:
     reports = examine_tiers()
-    assert [report.name for report in reports] == ["bubblewrap", "landlock", "docker", "none"]
+    assert [report.name for report in reports] == ["bubblewrap", "landlock", "docker", "seatbelt", "none"]
     names = [probe.name for probe in reports[-1].probes]
     assert len(names) == len(set(names)) == 12
     for report in reports:
