@@ -7,7 +7,8 @@ It is written for OpenAI, and runs against the local platform without a change:
     export TEACHER=smollm2-135m-instruct STUDENT=smollm2-135m-instruct
     REQUESTS=60 python examples/tutorial.py
 
-A run that is to teach something wants a better teacher: `distill serve --engine openai:URL` puts the platform in front of one.
+A run that is to teach something wants a better teacher: `distill serve --engine openai:URL` puts the platform in front
+of one.
 """
 
 import json
