@@ -80,8 +80,7 @@ def agreement(
                 continue
             prompt = conversation.prompt(messages)
             labels = [NOT_LEARNED] * len(prompt) + tokens
-            batch = packer([{"input_ids": prompt + tokens, "labels": labels}])
-            for piece in batch["pieces"]:
+            for piece in packer.pieces([{"input_ids": prompt + tokens, "labels": labels}]):
                 on_device = {name: value.to(model.device) for name, value in piece.items()}
                 with torch.autocast(device.name, dtype=torch.bfloat16, enabled=device.bfloat16):
                     best = logits(model, on_device).argmax(-1)

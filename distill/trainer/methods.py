@@ -1,8 +1,8 @@
 """The two methods, on TRL's trainers: supervised, by the answers' tokens alone, and DPO, by preference pairs.
 
 In: a model, rows and settings. Out: a trainer whose `train` trains and whose `measure` validates. The loop, the
-optimizer, the schedule and what is saved are the library's; what is added here is the order of the examples and, for
-the supervised method, the packed batches and their loss.
+optimizer, the schedule and what is saved are the library's; what is added here is the order of the examples and the
+loss of packed batches.
 """
 
 from __future__ import annotations
@@ -17,12 +17,13 @@ from datasets import Dataset
 from peft import LoraConfig, PeftModel, TaskType, get_peft_model
 from torch.nn import functional
 from trl import DPOConfig, DPOTrainer, SFTConfig, SFTTrainer
+from trl.trainer.utils import use_adapter
 
 from distill.trainer.device import Device
 from distill.trainer.events import Failure
 from distill.trainer.hyperparameters import Plan
 from distill.trainer.order import Order
-from distill.trainer.packed import Packer, logits
+from distill.trainer.packed import Packer, PairPacker, log_likelihoods, logits
 
 _MOST_AT_ONCE = 16
 """Examples whose intermediate results are held at the same time; a larger batch is made of several such."""
@@ -33,8 +34,11 @@ class _Ordered:
     """What both trainers share, put before the library's class."""
 
     args: Any
+    model: Any
     state: Any
     train_dataset: Any
+    _metrics: Any
+    _tally: dict[str, float]
 
     def _get_train_sampler(self, train_dataset: Any = None) -> Order:
         examples = len(train_dataset if train_dataset is not None else self.train_dataset)
@@ -47,11 +51,23 @@ class _Ordered:
     def floating_point_ops(self, _inputs: Any) -> int:
         return 0
 
+    def measure(self, rows: Any) -> tuple[float, float]:
+        """Mean loss, and the share of the tokens of (preferred) answers that are the most probable ones."""
+        self._tally = dict.fromkeys(("loss", "losses", "right", "tokens"), 0.0)
+        self.evaluate(eval_dataset=rows)  # type: ignore[attr-defined]
+        return self._tally["loss"] / self._tally["losses"], self._tally["right"] / self._tally["tokens"]
+
+    def _count(self, loss: Any, losses: float, right: float, tokens: float) -> None:
+        """Take down one batch: the sum of its losses and how many, right tokens and how many."""
+        if self.model.training:
+            self._metrics["train"]["mean_token_accuracy"].append(right / tokens)
+            return
+        for name, value in (("loss", float(loss)), ("losses", losses), ("right", right), ("tokens", tokens)):
+            self._tally[name] += value
+
 
 class Supervised(_Ordered, SFTTrainer):
     """Learns the tokens that have a label."""
-
-    _tally: dict[str, float]
 
     def compute_loss(
         self, model: Any, inputs: Any, return_outputs: bool = False, num_items_in_batch: Any = None
@@ -63,31 +79,28 @@ class Supervised(_Ordered, SFTTrainer):
             loss = loss + functional.cross_entropy(scores, targets, reduction="sum")
             right += float((scores.argmax(-1) == targets).sum())
             count += len(targets)
-        if self.model.training:
-            self._metrics["train"]["mean_token_accuracy"].append(right / count)
-            return loss / (count if num_items_in_batch is None else num_items_in_batch)
-        self._tally["loss"] += float(loss)
-        self._tally["right"] += right
-        self._tally["count"] += count
-        return loss / count
-
-    def measure(self, rows: Any) -> tuple[float, float]:
-        """Mean loss and share of right tokens, both over all learned tokens."""
-        self._tally = dict.fromkeys(("loss", "right", "count"), 0.0)
-        self.evaluate(eval_dataset=rows)
-        return self._tally["loss"] / self._tally["count"], self._tally["right"] / self._tally["count"]
+        self._count(loss, count, right, count)
+        return loss / (count if num_items_in_batch is None else num_items_in_batch)
 
 
 class Preference(_Ordered, DPOTrainer):
-    """Learns to prefer one answer to another."""
+    """Learns to prefer one answer to another, without leaving what it was before further than needed."""
+
+    def compute_loss(self, model: Any, inputs: Any, return_outputs: bool = False, **_rest: Any) -> Any:
+        assert not return_outputs  # noqa: S101 - nothing here asks for the scores
+        now, right, count = log_likelihoods(model, inputs["pieces"])
+        earlier = "ref" if "ref" in self.model.peft_config else None  # an adapter, or the base alone
+        with torch.no_grad(), use_adapter(self.model, earlier):
+            before, _, _ = log_likelihoods(model, inputs["pieces"])
+        chosen, rejected = (now - before).view(-1, 2).unbind(1)
+        loss = -functional.logsigmoid(self.beta * (chosen - rejected))
+        self._count(loss.sum(), len(loss), float(right[::2].sum()), float(count[::2].sum()))
+        mode = "train" if self.model.training else "eval"
+        self._metrics[mode]["rewards/accuracies"].append(float((chosen > rejected).float().mean()))
+        return loss.mean()
 
     def _prepare_dataset(self, dataset: Any, *_args: Any, **_settings: Any) -> Any:
         return dataset  # it has been turned into tokens, as the model is served
-
-    def measure(self, rows: Any) -> tuple[float, float]:
-        """Mean loss and share of the preferred answers' tokens that are right."""
-        metrics = self.evaluate(eval_dataset=rows)
-        return metrics["eval_loss"], metrics.get("eval_mean_token_accuracy", math.nan)
 
 
 def supervised(
@@ -109,6 +122,7 @@ def preference(
     return Preference(
         model=model,
         args=DPOConfig(max_length=None, beta=plan.beta, **settings),
+        data_collator=PairPacker(model.config.model_type),
         train_dataset=rows,
         eval_dataset=validation,
         processing_class=tokenizer,

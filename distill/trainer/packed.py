@@ -15,6 +15,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
+from torch.nn import functional
 
 from distill.trainer.examples import NOT_LEARNED
 
@@ -27,23 +28,58 @@ Piece = dict[str, Any]
 
 
 class Packer:
-    """TRL's collator: rows in, one batch out."""
+    """A collator for the trainer: rows in, one batch out."""
 
     def __init__(self, model_type: str) -> None:
         self._together = model_type in _ATTENDS_BY_MASK
 
     def __call__(self, rows: Sequence[Mapping[str, list[int]]]) -> dict[str, Any]:
-        groups = _groups(rows) if self._together else [[row] for row in rows]
-        pieces = [_together(group) if len(group) > 1 else _alone(group[0]) for group in groups]
+        pieces = self.pieces(rows)
         # what the trainer counts the learned tokens by
         labels = torch.cat([piece["targets"] for piece in pieces])[None]
         return {"pieces": pieces, "labels": labels}
 
+    def pieces(self, rows: Sequence[Mapping[str, list[int]]]) -> list[Piece]:
+        groups = _groups(rows) if self._together else [[row] for row in rows]
+        return [_together(group) if len(group) > 1 else _alone(group[0]) for group in groups]
+
+
+class PairPacker:
+    """The same for pairs: a preferred answer and another one by turns."""
+
+    def __init__(self, model_type: str) -> None:
+        self._packer = Packer(model_type)
+
+    def __call__(self, pairs: Sequence[Mapping[str, list[int]]]) -> dict[str, Any]:
+        rows = [
+            {
+                "input_ids": pair["prompt_ids"] + pair[answer],
+                "labels": [NOT_LEARNED] * len(pair["prompt_ids"]) + pair[answer],
+            }
+            for pair in pairs
+            for answer in ("chosen_ids", "rejected_ids")
+        ]
+        return {"pieces": self._packer.pieces(rows)}
+
 
 def logits(model: Any, piece: Piece) -> Any:
     """One row of scores over the vocabulary for each target of a piece."""
-    inputs = {name: value for name, value in piece.items() if name not in ("targets", "predictors")}
+    inputs = {name: value for name, value in piece.items() if name not in ("targets", "predictors", "owners")}
     return model(**inputs, logits_to_keep=piece["predictors"], use_cache=False).logits[0].float()
+
+
+def log_likelihoods(model: Any, pieces: Sequence[Piece]) -> tuple[Any, Any, Any]:
+    """For each row the logarithm of the probability of all its learned tokens, how many of them are the most
+    probable, and how many there are."""
+    found = []
+    for piece in pieces:
+        scores, targets, owners = logits(model, piece), piece["targets"], piece["owners"]
+        nothing = scores.new_zeros(int(owners.max()) + 1)
+        each = -functional.cross_entropy(scores, targets, reduction="none")
+        right = (scores.argmax(-1) == targets).to(scores.dtype)
+        found.append([nothing.index_add(0, owners, it) for it in (each, right, torch.ones_like(each))])
+    likelihoods, right, count = (torch.cat(it) for it in zip(*found, strict=True))
+    return likelihoods, right, count
 
 
 def _groups(rows: Sequence[Mapping[str, list[int]]]) -> list[list[Mapping[str, list[int]]]]:
@@ -66,6 +102,7 @@ def _alone(row: Mapping[str, list[int]]) -> Piece:
         "input_ids": torch.tensor([row["input_ids"]]),
         "predictors": torch.tensor([place - 1 for place in learned]),
         "targets": torch.tensor([row["labels"][place] for place in learned]),
+        "owners": torch.zeros(len(learned), dtype=torch.long),
     }
 
 
@@ -76,6 +113,7 @@ def _together(rows: Sequence[Mapping[str, list[int]]]) -> Piece:
     owners = [0] * common
     predictors: list[int] = []
     targets: list[int] = []
+    learned: list[int] = []
     for owner, row in enumerate(rows, start=1):
         start = len(tokens)
         own = row["input_ids"][common:]
@@ -86,6 +124,7 @@ def _together(rows: Sequence[Mapping[str, list[int]]]) -> Piece:
             if label != NOT_LEARNED:
                 predictors.append(start + offset - 1 if offset else common - 1)
                 targets.append(label)
+                learned.append(start + offset)
     owner_of = torch.tensor(owners)
     sees = (owner_of[:, None] == owner_of[None, :]) | (owner_of[None, :] == 0)
     return {
@@ -94,6 +133,7 @@ def _together(rows: Sequence[Mapping[str, list[int]]]) -> Piece:
         "attention_mask": sees.tril()[None, None],
         "predictors": torch.tensor(predictors),
         "targets": torch.tensor(targets),
+        "owners": owner_of[torch.tensor(learned)] - 1,
     }
 
 

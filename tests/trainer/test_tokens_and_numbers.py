@@ -85,7 +85,7 @@ import json, random, sys
 import torch
 from torch.nn import functional
 from transformers import AutoModelForCausalLM
-from distill.trainer.packed import Packer, logits
+from distill.trainer.packed import Packer, PairPacker, log_likelihoods, logits
 
 model = AutoModelForCausalLM.from_pretrained(sys.argv[1], dtype=torch.float64, attn_implementation="sdpa")
 drawn = random.Random(5)
@@ -141,12 +141,28 @@ for name, rows in batches.items():
             "loss": loss.item() / truth.item(), "gradient": off.item(), "pieces": pieces, "rows": len(rows),
             "counted": count == sum(label != -100 for it in rows for label in it["labels"]),
         }
+pairs = [
+    {"prompt_ids": common + some(2), "chosen_ids": some(3 + n), "rejected_ids": some(4)} for n in range(3)
+]
+found["pairs"] = {}
+for kind in ("llama", "mamba"):
+    sums, right, count = log_likelihoods(model, PairPacker(kind)(pairs)["pieces"])
+    truth = []
+    for pair in pairs:
+        for answer in (pair["chosen_ids"], pair["rejected_ids"]):
+            row = {"input_ids": pair["prompt_ids"] + answer, "labels": [-100] * len(pair["prompt_ids"]) + answer}
+            truth.append(-plain([row]).item())
+    found["pairs"][kind] = {"off": max(abs(a / b - 1) for a, b in zip(sums.tolist(), truth, strict=True)),
+                            "counts": count.tolist()}
 print(json.dumps(found))
 """
 
 
 def test_the_packed_loss_and_its_gradient_are_those_of_each_row_alone(tiny_model: Path) -> None:
     found = ask(_LOSSES, tiny_model)
+    for it in found.pop("pairs").values():
+        assert it["off"] < 1e-5
+        assert it["counts"] == [3, 4, 4, 4, 5, 4]
     for name, it in found.items():
         assert it["loss"] == pytest.approx(1, rel=1e-5), name
         assert it["gradient"] < 1e-5, name
