@@ -1,7 +1,8 @@
 """Every shipped case can tell: its accepted commands pass, its near misses fail, and so does doing nothing.
 
-With the slow tests, each command of an evaluation case runs a second time, in another directory (and, where there are
-two, under another tier of the sandbox), and has to get the same verdict; and the training cases are proved as well.
+The quick tests take every fourth case, the slow ones all. With these, each command of an evaluation case runs a second
+time, in another directory (and, where there are two, under another tier of the sandbox), and has to get the same
+verdict; and the training cases are proved as well.
 """
 
 from __future__ import annotations
@@ -46,7 +47,11 @@ def threads() -> Iterator[ThreadPoolExecutor]:
         yield executor
 
 
-@pytest.mark.parametrize("case", CASES, ids=lambda case: case.id)
+@pytest.mark.parametrize(
+    "case",
+    [case if index % 4 == 0 else pytest.param(case, marks=pytest.mark.slow) for index, case in enumerate(CASES)],
+    ids=lambda case: case.id,
+)
 def test_accepted_commands_pass_and_everything_else_fails(
     case: Case, examiner: Examiner, threads: ThreadPoolExecutor
 ) -> None:

@@ -78,6 +78,7 @@ def test_the_world_sees_what_is_done_to_it(tmp_path: Path) -> None:
         assert set(world.effects([], {})) == {"written", "harmed"}
 
 
+@pytest.mark.slow
 def test_a_handful_fires_without_a_sandbox_and_is_held_in_every_tier() -> None:
     chosen = tuple(vector for each in CLASSES.values() for vector in each.vectors if vector.id in A_HANDFUL)
     assert len(chosen) == len(A_HANDFUL)

@@ -128,6 +128,7 @@ def test_there_are_enough_of_them() -> None:
     assert len(set(INJECTIONS.values())) == len(INJECTIONS)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("grader", [judge, criteria], ids=["judge", "criteria"])
 @pytest.mark.parametrize("name", INJECTIONS)
 def test_the_judge_hears_nothing_but_its_instructions(

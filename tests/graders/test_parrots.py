@@ -193,6 +193,7 @@ def test_most_accepted_commands_need_no_sibling() -> None:
 STATE = [case for case in CASES if not case.question and is_plain(case.accept[0], case)]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("case", STATE[::60], ids=lambda case: case.id)
 def test_a_request_is_not_fulfilled_by_saying_so(examiner: Examiner, case: Case) -> None:
     for answer in (

@@ -125,6 +125,7 @@ def test_from_a_teacher_to_a_student_and_nothing_twice(run: Run, platform: Platf
     assert known["code"].startswith("distill ")
 
 
+@pytest.mark.slow
 def test_only_what_changed_is_done_again(run: Run, platform: Platform, settings: Config) -> None:
     run()
     other = settings.training.model_copy(update={"seed": 2})
@@ -136,6 +137,7 @@ def test_only_what_changed_is_done_again(run: Run, platform: Platform, settings:
     assert len(list(platform.client.files.list(purpose="fine-tune"))) == 1
 
 
+@pytest.mark.slow
 def test_after_a_failure_it_goes_on_where_it_was(run: Run, platform: Platform, trainer: Trainer) -> None:
     trainer.script(runs=[{"until": 2, "then": "fail"}])
     with pytest.raises(ModelError, match="--again"):
@@ -175,6 +177,7 @@ def test_a_limit_in_money_stops_before_it_is_exceeded(run: Run, platform: Platfo
     assert platform.engine.asked == []
 
 
+@pytest.mark.slow
 def test_an_interrupted_step_leaves_nothing_that_looks_done(run: Run, settings: Config, platform: Platform) -> None:
     run()
     steps = settings.store.parent / "steps"

@@ -115,6 +115,7 @@ def test_a_second_export_downloads_nothing_and_a_later_one_only_what_is_new(acco
     assert len(rows(tmp_path, "eval_output_items")) == 7
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("moments", [6, 25])
 def test_a_killed_export_goes_on_without_loss_and_downloads_nothing_twice(
     account: Any, tmp_path: Path, moments: int
@@ -260,6 +261,7 @@ def test_a_server_that_goes_away_ends_it_with_a_sentence(
     assert result.output.count("not reached, for the same reason") == 3
 
 
+@pytest.mark.slow
 def test_a_full_disk_ends_it_with_a_sentence_and_loses_nothing(account: Any, tmp_path: Path) -> None:
     account.fill(completions=12)
     limited = "import resource; resource.setrlimit(resource.RLIMIT_FSIZE, (3000, 3000)); "
@@ -276,6 +278,7 @@ def test_a_full_disk_ends_it_with_a_sentence_and_loses_nothing(account: Any, tmp
     assert ids(tmp_path, "completions") == [one["id"] for one in account.completions]
 
 
+@pytest.mark.slow
 def test_stopping_it_by_hand_says_how_to_go_on(account: Any, tmp_path: Path) -> None:
     account.fill(completions=60)
     account.seconds = 0.02

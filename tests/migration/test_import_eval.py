@@ -14,6 +14,8 @@ from typer.testing import CliRunner, Result
 
 from distill.cli import app
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parents[2]
 CONFIG = """\
 description: Capital cities

@@ -237,6 +237,7 @@ def test_a_config_of_which_nothing_is_left_is_refused(text: str, words: str, tmp
     assert words in str(caught.value)
 
 
+@pytest.mark.slow
 def test_yaml_that_builds_objects_or_has_no_end_is_refused(tmp_path: Path) -> None:
     with pytest.raises(SourceError, match="could not determine a constructor"):
         read(tmp_path, "prompts: !!python/object/apply:os.system ['true']\ntests: []\n")

@@ -365,6 +365,7 @@ def asked_of(server: Any) -> Counter[str]:
     return Counter(request.body["messages"][0]["content"] for request in server.requests)
 
 
+@pytest.mark.slow
 def test_two_processes_on_one_store_ask_each_question_once(loopback: Any, tmp_path: Path) -> None:
     order = [str(number) for number in range(120)]
     shuffled = random.Random(7).sample(order, len(order))  # noqa: S311
@@ -377,6 +378,7 @@ def test_two_processes_on_one_store_ask_each_question_once(loopback: Any, tmp_pa
     assert asked_of(server) == Counter(order)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGINT], ids=["kill -9", "Ctrl-C"])
 def test_an_interrupted_run_is_continued_and_asks_nothing_twice(loopback: Any, tmp_path: Path, how: int) -> None:
     order = [str(number) for number in range(100)]

@@ -21,6 +21,8 @@ from distill.sandbox.bubblewrap import BubblewrapTier
 from distill.sandbox.pool import Pool, open_pool
 from distill.sandbox.tiers import LandlockTier
 
+pytestmark = pytest.mark.slow
+
 _FILE = Path(__file__).with_name("attacks.py")
 _SPECIFICATION = importlib.util.spec_from_file_location("distill_attacks", _FILE)
 assert _SPECIFICATION is not None and _SPECIFICATION.loader is not None

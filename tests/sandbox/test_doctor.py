@@ -15,6 +15,7 @@ from distill.sandbox.image import Image
 from distill.sandbox.pool import tiers_for
 
 
+@pytest.mark.slow
 def test_every_tier_is_reported_with_what_it_holds_or_what_it_lacks() -> None:
     reports = examine_tiers()
     assert [report.name for report in reports] == ["bubblewrap", "landlock", "docker", "seatbelt", "none"]

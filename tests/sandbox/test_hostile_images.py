@@ -22,6 +22,8 @@ from distill.sandbox.image import Entry, Image, Kind
 from distill.sandbox.objects import UnreadableRepository
 from distill.sandbox.snapshot import take_snapshot
 
+pytestmark = pytest.mark.slow
+
 STEPS = (
     "mkdir d && seq 50 > d/a && echo b > b && git add . && git commit -qm One",
     "sed -i s/9/x/ d/a && git commit -qam Two && git tag -a v1 -m v1 && git branch side HEAD~1 && git notes add -m N",

@@ -113,6 +113,7 @@ def test_many_threads_share_the_workers(pool: Pool) -> None:
     assert [run.stdout for run in runs] == [b"%d\n" % number for number in range(60)]
 
 
+@pytest.mark.slow
 def test_more_images_than_a_worker_keeps(pool: Pool) -> None:
     images = [
         Image({"repo": Entry(Kind.DIRECTORY, 0o755), "repo/n": Entry(Kind.FILE, 0o644, b"%d\n" % number)})
@@ -177,6 +178,7 @@ def test_an_interrupt_in_the_middle_of_a_run_leaves_a_working_pool(pool: Pool) -
     assert [pool.run(START, "echo on").stdout for _ in range(3)] == [b"on\n"] * 3
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("tier", TIERS, ids=lambda tier: tier.name)
 @pytest.mark.parametrize("how", ["close", "error", "garbage"])
 def test_nothing_is_left_when_a_pool_ends(tier: Tier, how: str) -> None:
@@ -202,6 +204,7 @@ def test_nothing_is_left_when_a_pool_ends(tier: Tier, how: str) -> None:
     _wait_for(lambda: _handles() <= handles or None)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("tier", TIERS, ids=lambda tier: tier.name)
 def test_nothing_is_left_when_the_harness_is_killed(tier: Tier) -> None:
     mark = f"60.{secrets.randbelow(10**9):09d}"

@@ -135,6 +135,7 @@ def _lived_in(pool: Pool, image_after: Any, operations: list[str], seed: int) ->
     return _after(pool, image_after(), f"RANDOM={seed}\n{START}\n{PILLAR}{steps}git checkout -q pillar -- pillar.txt")
 
 
+@pytest.mark.slow
 @settings(max_examples=12, deadline=None)
 @given(HISTORY, st.sampled_from(INVISIBLE), st.integers(0, 9999))
 def test_equal_states_are_equal(pool: Pool, image_after: Any, operations: list[str], invisible: str, seed: int) -> None:

@@ -42,7 +42,13 @@ def git(image: Image, folder: Path, *arguments: str, inside: str = "repo") -> st
     return done.stdout.strip()
 
 
-@pytest.mark.parametrize("name", sorted(SHIPPED))
+@pytest.mark.parametrize(
+    "name",
+    [
+        name if index % 8 == 0 else pytest.param(name, marks=pytest.mark.slow)
+        for index, name in enumerate(sorted(SHIPPED))
+    ],
+)
 def test_every_shipped_recipe_builds_twice_to_the_same_image(name: str) -> None:
     first, second = build(SHIPPED[name]), build(SHIPPED[name])
 

@@ -24,6 +24,8 @@ from distill.server.platform import DATABASE
 
 from .conftest import Platform, Start, until, words
 
+pytestmark = pytest.mark.slow
+
 PROGRAM = Path(__file__).with_name("instant_server.py")
 MESSAGES: Any = [{"role": "user", "content": "Switch to main."}]
 

@@ -51,6 +51,7 @@ def test_it_serves_until_it_is_stopped(server: LocalServer) -> None:
     server.stop()
 
 
+@pytest.mark.slow
 def test_stopping_needs_no_force_when_somebody_holds_its_pipe_open(server: LocalServer) -> None:
     process = server._process
     assert process is not None and process.stdin is not None
@@ -86,6 +87,7 @@ def test_the_environment_is_built_from_nothing() -> None:
     assert environment["OMP_WAIT_POLICY"] == "PASSIVE"
 
 
+@pytest.mark.slow
 def test_a_model_that_cannot_be_loaded_stops_the_start(models: dict[str, LocalModel]) -> None:
     told: list[str] = []
     server = LocalServer(["small"], models, report=told.append)
@@ -113,6 +115,7 @@ def test_a_port_that_is_taken(models: dict[str, LocalModel]) -> None:
             LocalServer(["small"], models, port=port, preload=False).start()
 
 
+@pytest.mark.slow
 def test_what_is_kept_outlives_the_server(models: dict[str, LocalModel], tmp_path: Path) -> None:
     data = tmp_path / "new" / "data"
     for turn in range(2):
@@ -172,6 +175,7 @@ print(server.pid, flush=True)
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("leaves_a_child", [False, True])
 def test_it_ends_with_a_parent_that_is_killed(leaves_a_child: bool, models: dict[str, LocalModel]) -> None:
     """Also when a child of the parent still holds the pipe open, whose closing is the usual sign."""
@@ -194,6 +198,7 @@ def test_it_ends_with_a_parent_that_is_killed(leaves_a_child: bool, models: dict
             os.kill(child, signal.SIGKILL)
 
 
+@pytest.mark.slow
 def test_it_ends_with_a_parent_that_forgets_it(models: dict[str, LocalModel]) -> None:
     done = subprocess.run([sys.executable, "-c", START, str(models["small"].gguf)], capture_output=True, text=True)
 
@@ -209,6 +214,7 @@ sys.exit(serve(["small"], {"small": LocalModel(gguf=Path(sys.argv[1]))}, port=0)
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_serving_in_the_foreground_until_a_signal(number: signal.Signals, models: dict[str, LocalModel]) -> None:
     process = subprocess.Popen(

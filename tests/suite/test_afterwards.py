@@ -10,6 +10,8 @@ import pytest
 from distill.config import load_config
 from distill.suite.afterwards import compare_runs, regrade_run
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def finished(project: Any, loopback: Any) -> Any:

@@ -14,6 +14,8 @@ from distill.suite.grader_tools import models_asked, targets_for
 from graders import testing_criteria
 from graders.openai_object import GraderObject
 
+pytestmark = pytest.mark.slow
+
 SCORE = {
     "type": "score_model",
     "name": "quality",

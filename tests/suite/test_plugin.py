@@ -72,6 +72,7 @@ def test_an_answer_that_did_not_come_is_unscored_and_never_passes(project: Any, 
     assert all(row["status"] == "no answer" and row["grades"]["execution"]["score"] is None for row in project.rows())
 
 
+@pytest.mark.slow
 def test_selecting_and_listing_ask_nothing_more_than_they_must(project: Any, loopback: Any) -> None:
     with loopback() as server:
         listed = project.evaluate("--model", "tuned", "--collect-only", "-q", url=server.url)
@@ -82,6 +83,7 @@ def test_selecting_and_listing_ask_nothing_more_than_they_must(project: Any, loo
     assert [row["case"] for row in project.rows()] == ["branch-create"]
 
 
+@pytest.mark.slow
 def test_last_failed_runs_only_what_missed(project: Any, loopback: Any) -> None:
     step = _by_request({"topic": "git branch topic", "other": "git branch other"}, loopback)
     with loopback(step) as server:
@@ -91,6 +93,7 @@ def test_last_failed_runs_only_what_missed(project: Any, loopback: Any) -> None:
     assert [row["case"] for row in project.rows()] == ["branch-switch"]
 
 
+@pytest.mark.slow
 def test_stop_at_the_first_miss(project: Any, loopback: Any) -> None:
     with loopback(loopback.answer("git status")) as server:
         done = project.evaluate("--model", "tuned", "-x", url=server.url)
@@ -98,6 +101,7 @@ def test_stop_at_the_first_miss(project: Any, loopback: Any) -> None:
     assert "1 missed" in done.text and "stopping after 1 failures" in done.text
 
 
+@pytest.mark.slow
 def test_several_processes_share_one_prefetch(project: Any, loopback: Any) -> None:
     with loopback() as server:
         done = project.evaluate("--model", "tuned", "--model", "reference", "-n", "2", url=server.url)
@@ -106,6 +110,7 @@ def test_several_processes_share_one_prefetch(project: Any, loopback: Any) -> No
     assert len(project.runs) == 1 and len(project.rows()) == 4
 
 
+@pytest.mark.slow
 def test_junit_names_the_case_and_its_scores(project: Any, loopback: Any) -> None:
     with loopback() as server:
         project.evaluate("--model", "tuned", "--junitxml", "junit.xml", url=server.url)
@@ -115,6 +120,7 @@ def test_junit_names_the_case_and_its_scores(project: Any, loopback: Any) -> Non
     assert junit.count("<failure ") == 2
 
 
+@pytest.mark.slow
 def test_samples_are_separate_questions(project: Any, loopback: Any) -> None:
     with loopback() as server:
         done = project.evaluate("--model", "tuned", "--samples", "2", "-v", "-k", "create", url=server.url)
@@ -122,6 +128,7 @@ def test_samples_are_separate_questions(project: Any, loopback: Any) -> None:
     assert "test_git_commands[student-branch-create-s1] MISSED" in done.text
 
 
+@pytest.mark.slow
 def test_offline_takes_answers_from_the_store_only(project: Any, loopback: Any) -> None:
     with loopback() as server:
         project.evaluate("--model", "tuned", "-k", "create", url=server.url)
@@ -132,6 +139,7 @@ def test_offline_takes_answers_from_the_store_only(project: Any, loopback: Any) 
     assert "an offline run asks nobody" in (project.runs[-1] / "report.md").read_text()
 
 
+@pytest.mark.slow
 def test_a_grader_of_the_users_own(project: Any, loopback: Any) -> None:
     project.write(
         "graders/short.py",
@@ -144,6 +152,7 @@ def test_a_grader_of_the_users_own(project: Any, loopback: Any) -> None:
     assert "2 passed" in done.text, "the first grader named decides what a test says"
 
 
+@pytest.mark.slow
 def test_a_report_folder_of_ones_own_keeps_the_run_before(project: Any) -> None:
     project.evaluate("--report", "out")
     project.evaluate("--report", "out", "-k", "create")
@@ -152,6 +161,7 @@ def test_a_report_folder_of_ones_own_keeps_the_run_before(project: Any) -> None:
     assert len(project.rows(next(out.glob("previous-*")))) == 2
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
@@ -172,6 +182,7 @@ def test_a_set_up_that_cannot_be_says_so_and_never_passes(project: Any, argument
     assert "INTERNALERROR" not in done.text and "Traceback" not in done.text
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "text", "words"),
     [
@@ -189,6 +200,7 @@ def test_a_file_with_a_mistake_is_named_with_its_line(project: Any, name: str, t
     assert "INTERNALERROR" not in done.text
 
 
+@pytest.mark.slow
 def test_a_recipe_whose_step_fails_ends_the_run(project: Any) -> None:
     recipe = (project.folder / "repositories/two-branches.yaml").read_text() + "  - git checkout nowhere\n"
     project.write("repositories/two-branches.yaml", recipe)
@@ -198,6 +210,7 @@ def test_a_recipe_whose_step_fails_ends_the_run(project: Any) -> None:
     assert "INTERNALERROR" not in done.text
 
 
+@pytest.mark.slow
 def test_a_run_without_a_sandbox_says_so_everywhere(project: Any) -> None:
     done = project.evaluate("--model", "reference", "--sandbox", "none")
     assert "UNSAFE" in done.text

@@ -165,6 +165,7 @@ def test_a_canonical_form_is_its_own(images: Recipes, line: str) -> None:
     assert canonical(form, reading) == form
 
 
+@pytest.mark.slow
 def test_near_misses_of_the_shipped_cases_fail(pool: Pool) -> None:
     """A sample; `make validate` runs all of them."""
     recipes = load_recipes(PROJECT / "fixtures" / "repositories")

@@ -346,6 +346,7 @@ def test_result_files_go_when_they_were_told_to(start: Start) -> None:
     assert file.expires_at == file.created_at + 3600
 
 
+@pytest.mark.slow
 def test_killed_again_and_again_it_answers_each_request_once(tmp_path: Path) -> None:
     lines = [with_body(number, store=True) for number in range(800)]
     with killable(tmp_path / "data") as (client, process):

@@ -54,6 +54,7 @@ def echo(generation: Generation) -> list[Event]:
     return words(generation.messages[-1]["content"].split()[-1].rstrip("."))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("config", "source", "answer", "ends"),
     [

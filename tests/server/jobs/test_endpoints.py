@@ -99,6 +99,7 @@ def test_checkpoints_are_models_too(start: Start, trainer: Trainer, jobs_of: Job
     assert last.id == page.data[1].id
 
 
+@pytest.mark.slow
 def test_a_model_can_be_trained_further(start: Start, trainer: Trainer, jobs_of: JobsOf, tmp_path: Path) -> None:
     platform = start(jobs=trainer.settings(), data=tmp_path)
     jobs = jobs_of(platform.client)
@@ -126,6 +127,7 @@ def test_a_model_can_be_trained_further(start: Start, trainer: Trainer, jobs_of:
     assert job.hyperparameters.n_epochs is None, "OpenAI shows these of supervised jobs alone"
 
 
+@pytest.mark.slow
 def test_a_hugging_face_model_is_trained_and_served_from_what_the_trainer_makes_of_it(
     start: Start, trainer: Trainer, jobs_of: JobsOf, tmp_path: Path
 ) -> None:

@@ -19,6 +19,8 @@ from distill.server.process import LocalServer
 from ..conftest import is_running, until
 from .conftest import Jobs, Trainer, rows
 
+pytestmark = pytest.mark.slow
+
 Serve = Callable[[], LocalServer]
 
 

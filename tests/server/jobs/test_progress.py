@@ -88,6 +88,7 @@ Run = tuple[int, int, int]
 """The step after which a trainer is killed, the bytes of its last line that are lost, the lines read until then."""
 
 
+@pytest.mark.slow
 @settings(max_examples=80, deadline=None)
 @given(st.lists(st.tuples(st.integers(0, STEPS), st.integers(0, 30), st.integers(0, 40)), max_size=5))
 def test_every_report_counts_once(runs: list[Run]) -> None:

@@ -95,6 +95,7 @@ def test_a_job_that_has_ended_stays_as_it_is(start: Start, trainer: Trainer, job
     assert jobs.get(job) == before
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("how", ["kill", "exit", "garbage"])
 def test_a_trainer_that_crashes_is_started_again_from_its_checkpoint(
     start: Start, trainer: Trainer, jobs_of: JobsOf, how: str
