@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import statistics
 import time
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from pathlib import Path
 
 from benchmarks.figure import Figure
 from distill.cases import load_recipes
-from distill.sandbox.pool import open_tier, tiers_for
+from distill.sandbox.execution import SandboxUnavailable
+from distill.sandbox.pool import Pool, open_tier, tiers_for
 from distill.sandbox.recipes import Recipes
 
 ROOT = Path(__file__).parents[1]
@@ -25,10 +26,10 @@ def measure() -> list[Figure]:
     image = recipes.image("linear-history-two-authors")
     figures = []
     with ExitStack() as stack:
-        pools = {
-            tier.name: stack.enter_context(open_tier(tier, workers=1))
-            for tier in (*tiers_for("none"), *tiers_for("auto"))
-        }
+        pools: dict[str, Pool] = {}
+        for tier in (*tiers_for("none"), *tiers_for("auto")):
+            with suppress(SandboxUnavailable):  # a tier that this machine has not got is not measured
+                pools[tier.name] = stack.enter_context(open_tier(tier, workers=1))
         for command in COMMANDS:
             times: dict[str, list[float]] = {name: [] for name in pools}
             for _ in range(RUNS):
