@@ -50,6 +50,7 @@ def collect(
     Every answer is stored at once, so that an interrupted collection goes on where it stopped, and is filed at the
     server (`store=True`) with metadata. What it costs is estimated first. Then: `distill verify`.
     """
+    from distill.cases import load_recipes
     from distill.loop.answers import write_answers
     from distill.loop.budget import Estimate, PriceUnknown
     from distill.loop.collect import collect as ask_all
@@ -62,8 +63,11 @@ def collect(
     name = model or settings.teacher
     if name is None:
         fail("there is no teacher: name a model with --model, or as `teacher:` in distill.yaml")
-    tasks, _ = _tasks(training, variants, experiment)
-    tasks = tasks[:limit]
+    try:
+        recipes = load_recipes(settings.repositories)
+    except SourceError as error:
+        fail(str(error))
+    tasks = _tasks(training, variants, recipes)[:limit]
     if from_stored:
         _pull(name, _pairs(metadata, settings.metadata), tasks, output)
         return
@@ -131,8 +135,8 @@ def verify(
     from distill.suite.experiment import read_system_prompt
 
     settings = settings_of(experiment)
-    held, _ = cases_of(experiment)
-    tasks, recipes = _tasks(training, variants, experiment)
+    held, recipes = cases_of(experiment)
+    tasks = _tasks(training, variants, recipes)
     by_id = {task.id: task for task in tasks}
     try:
         given = [answer for path in answers or [ANSWERS] for answer in read_answers(path)]
@@ -161,8 +165,7 @@ def verify(
     )
 
 
-def _tasks(training: Path, variants: Path | None, experiment: Path) -> tuple[tuple[Task, ...], dict[str, Recipe]]:
-    from distill.cases import load_recipes
+def _tasks(training: Path, variants: Path | None, recipes: dict[str, Recipe]) -> tuple[Task, ...]:
     from distill.loop.tasks import load_tasks
     from distill.sources import SourceError
 
@@ -171,8 +174,7 @@ def _tasks(training: Path, variants: Path | None, experiment: Path) -> tuple[tup
     elif str(variants) == "none":
         variants = None
     try:
-        recipes = load_recipes(settings_of(experiment).repositories)
-        return load_tasks(training, recipes, variants), recipes
+        return load_tasks(training, recipes, variants)
     except (SourceError, OSError, ValueError) as error:
         fail(str(error))
 

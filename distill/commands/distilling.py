@@ -7,7 +7,6 @@ import re
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -15,17 +14,10 @@ import typer
 
 from distill.commands.collecting import DATASET
 from distill.commands.shared import EXPERIMENT, TRAINING, Experiment, Training, cases_of, fail, settings_of
+from distill.loop.formats import Format
 
 if TYPE_CHECKING:
     from distill.loop.train import Observer
-
-
-class ExportFormat(StrEnum):
-    """What a model can be exported to."""
-
-    gguf = "gguf"
-    safetensors = "safetensors"
-    ollama = "ollama"
 
 
 def train(
@@ -144,9 +136,7 @@ def lineage(
 
 def export(
     model: Annotated[str, typer.Argument(help="A model that was fine-tuned on this machine.")],
-    to: Annotated[
-        ExportFormat, typer.Option("--to", help="For transformers or vLLM; llama.cpp; Ollama.")
-    ] = ExportFormat.gguf,
+    to: Annotated[Format, typer.Option("--to", help="For transformers or vLLM; llama.cpp; Ollama.")] = Format.GGUF,
     output: Annotated[Path | None, typer.Option(metavar="PATH", help="A new file or folder.")] = None,
     margin: Annotated[float, typer.Option(min=0, max=1, help="How much of its pass rate it may lose.")] = 0.02,
     experiment: Experiment = EXPERIMENT,
@@ -156,7 +146,6 @@ def export(
     As safetensors, GGUF, or for Ollama. What was exported answers held-out cases, and is refused if it lost more
     than the margin. Needs the extra `train`.
     """
-    from distill.loop.export import Format
     from distill.loop.export import export as write
     from distill.models.prices import load_prices
 
@@ -167,7 +156,7 @@ def export(
     try:
         found = write(
             model,
-            Format(to.value),
+            to,
             place,
             settings,
             cases,

@@ -15,7 +15,6 @@ import subprocess
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from enum import StrEnum
 from pathlib import Path
 from typing import TextIO
 
@@ -23,6 +22,7 @@ from distill.cases import Case, Recipe
 from distill.config import Config
 from distill.loop.answers import TeacherAnswer
 from distill.loop.collect import collect
+from distill.loop.formats import Format
 from distill.loop.tasks import Task
 from distill.loop.verify import executed
 from distill.models.prices import Prices
@@ -43,14 +43,6 @@ _EXPORTED = "exported"
 
 class ExportError(Exception):
     """A model that cannot be exported. The message says why."""
-
-
-class Format(StrEnum):
-    """What a model can be exported to."""
-
-    SAFETENSORS = "safetensors"
-    GGUF = "gguf"
-    OLLAMA = "ollama"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

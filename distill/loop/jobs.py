@@ -68,11 +68,11 @@ def train(
     `again`: start anew where an earlier job failed or was cancelled. `on_job` is told the job and whether it is new.
     Raises `JobEnded` for a job that ended without a model, and `ModelError`.
     """
-    job = find(client, plan.key)
-    new = job is None or (again and job.status in ("failed", "cancelled"))
-    if new:
-        job = _create(client, plan, None if job is None else job.id)
-    assert job is not None  # noqa: S101 - created just now
+    found = find(client, plan.key)
+    if found is None or (again and found.status in ("failed", "cancelled")):
+        job, new = _create(client, plan, None if found is None else found.id), True
+    else:
+        job, new = found, False
     on_job(job, new)
     job = follow(client, job, pause=pause, on_event=on_event)
     if job.status == "succeeded" and job.fine_tuned_model:

@@ -25,8 +25,7 @@ class Watch:
 
     def __init__(self, stream: TextIO) -> None:
         self._console = Console(file=stream, highlight=False)
-        self._bars: Progress | None = None
-        self._bar: TaskID | None = None
+        self._bar: tuple[Progress, TaskID] | None = None
         self._spoke = 0.0
         self.observer = Observer(
             on_job=self._job,
@@ -57,8 +56,8 @@ class Watch:
         step, total, loss = data["step"], data.get("total_steps"), data.get("train_loss")
         note = "" if loss is None else f"loss {loss:.3f}"
         if self._console.is_terminal:
-            if self._bars is None:
-                self._bars = Progress(
+            if self._bar is None:
+                bars = Progress(
                     TextColumn("training"),
                     BarColumn(bar_width=30),
                     MofNCompleteColumn(),
@@ -66,10 +65,10 @@ class Watch:
                     TimeRemainingColumn(),
                     console=self._console,
                 )
-                self._bars.start()
-                self._bar = self._bars.add_task("training", total=total, note=note)
-            assert self._bar is not None  # noqa: S101 - made with the bars
-            self._bars.update(self._bar, completed=step, total=total, note=note)
+                bars.start()
+                self._bar = (bars, bars.add_task("training", total=total, note=note))
+            bars, task = self._bar
+            bars.update(task, completed=step, total=total, note=note)
         elif time.monotonic() - self._spoke >= _QUIET:
             self._spoke = time.monotonic()
             self._say(f"step {step}{f' of {total}' if total else ''}  {note}")
@@ -79,9 +78,9 @@ class Watch:
         self._say(f"checkpoint {score.text()}")
 
     def _stop(self) -> None:
-        if self._bars is not None:
-            self._bars.stop()
-            self._bars = self._bar = None
+        if self._bar is not None:
+            self._bar[0].stop()
+            self._bar = None
 
     def _say(self, text: str) -> None:
         self._console.print(text, markup=False, highlight=False, soft_wrap=True)

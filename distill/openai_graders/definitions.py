@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from functools import cached_property
 from typing import Annotated, Any, Literal
 
@@ -244,18 +244,24 @@ def _kind(value: Any) -> str | None:
 
 _TYPE = "grader_type"
 """The error type for no type, or one that does not exist; `parsing` has its sentence."""
-_Simple = Annotated[
+_SimpleKinds = (
     Annotated[StringCheck, Tag("type:string_check")]
     | Annotated[TextSimilarity, Tag("type:text_similarity")]
     | Annotated[LabelModel, Tag("type:label_model")]
     | Annotated[ScoreModel, Tag("type:score_model")]
-    | Annotated[PythonSource, Tag("type:python")],
-    Discriminator(
+    | Annotated[PythonSource, Tag("type:python")]
+)
+
+
+def _by_type(types: Iterable[str]) -> Discriminator:
+    return Discriminator(
         _kind,
         custom_error_type=_TYPE,
-        custom_error_message=f"expected an object whose type is one of {', '.join(_SIMPLE_TYPES)}",
-    ),
-]
+        custom_error_message=f"expected an object whose type is one of {', '.join(types)}",
+    )
+
+
+_Simple = Annotated[_SimpleKinds, _by_type(_SIMPLE_TYPES)]
 
 
 def _arrangement(value: Any) -> str:
@@ -341,19 +347,7 @@ class Multi(_Named):
 
 
 Grader = Simple | Multi
-AnyGrader = Annotated[
-    Annotated[StringCheck, Tag("type:string_check")]
-    | Annotated[TextSimilarity, Tag("type:text_similarity")]
-    | Annotated[LabelModel, Tag("type:label_model")]
-    | Annotated[ScoreModel, Tag("type:score_model")]
-    | Annotated[PythonSource, Tag("type:python")]
-    | Annotated[Multi, Tag("type:multi")],
-    Discriminator(
-        _kind,
-        custom_error_type=_TYPE,
-        custom_error_message=f"expected an object whose type is one of {', '.join((*_SIMPLE_TYPES, 'multi'))}",
-    ),
-]
+AnyGrader = Annotated[_SimpleKinds | Annotated[Multi, Tag("type:multi")], _by_type((*_SIMPLE_TYPES, "multi"))]
 
 
 def threshold_of(grader: Grader) -> float:

@@ -11,7 +11,6 @@ import os
 import shutil
 import subprocess
 import sys
-import sysconfig
 import tempfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -21,6 +20,7 @@ from typing import Any
 
 import distill
 from tests.attacks.carry_out import BARE
+from tests.attacks.interpreter import readable_python
 
 NOBODY = 65534
 _ENGINE = ("DOCKER_HOST", "DISTILL_DOCKER", "DISTILL_DOCKER_BASE")
@@ -116,30 +116,7 @@ class Stage:
         if os.getuid() == 0:
             os.chown(home, NOBODY, NOBODY)
             self._ordinary |= {"user": NOBODY, "group": NOBODY, "extra_groups": []}
-        self._python = self._readable_python()
-
-    def _readable_python(self) -> str:
-        """A Python 3.11 that the ordinary user can start; a copy of this one where there is no other."""
-        test = "import sys, ctypes, json, select, socket; sys.exit(sys.version_info < (3, 11))"
-        for python in (sys.executable, "/usr/bin/python3", "/usr/local/bin/python3"):
-            try:
-                subprocess.run([python, "-I", "-c", test], check=True, capture_output=True, cwd="/", **self._ordinary)
-            except (OSError, subprocess.CalledProcessError):
-                continue
-            return python
-        prefix = self._folder / "python"
-        unneeded = shutil.ignore_patterns("site-packages", "test", "tests", "idlelib", "__pycache__", "config-*", "*.a")
-        version = f"python{sys.version_info.major}.{sys.version_info.minor}"
-        shutil.copytree(sysconfig.get_path("stdlib"), prefix / "lib" / version, ignore=unneeded)
-        for library in Path(sysconfig.get_config_var("LIBDIR")).glob(f"libpython{version[6:]}*.so*"):
-            shutil.copy(library, prefix / "lib")
-        (prefix / "bin").mkdir()
-        python = str(prefix / "bin" / version)
-        shutil.copy(Path(sys.executable).resolve(), python)
-        for path in [prefix, *prefix.rglob("*")]:
-            path.chmod(path.stat().st_mode | (0o555 if path.is_dir() else 0o444))
-        self._ordinary["env"]["LD_LIBRARY_PATH"] = str(prefix / "lib")
-        return python
+        self._python = readable_python(self._folder, self._ordinary)
 
 
 def results(process: subprocess.Popen[str]) -> Iterator[dict[str, Any]]:

@@ -8,7 +8,6 @@ import os
 import shutil
 import subprocess
 import sys
-import sysconfig
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -20,6 +19,8 @@ import distill
 from distill.sandbox.bubblewrap import BubblewrapTier
 from distill.sandbox.pool import Pool, open_pool
 from distill.sandbox.tiers import LandlockTier
+
+from ..attacks.interpreter import readable_python
 
 pytestmark = pytest.mark.slow
 
@@ -69,7 +70,7 @@ def ordinary(request: pytest.FixtureRequest) -> Iterator[tuple[list[str], dict[s
         if os.getuid() == 0:
             os.chown(home, NOBODY, NOBODY)
             options |= {"user": NOBODY, "group": NOBODY, "extra_groups": []}
-        yield [_readable_python(folder, options), str(folder / _FILE.name), str(folder)], options
+        yield [readable_python(folder, options), str(folder / _FILE.name), str(folder)], options
     finally:
         shutil.rmtree(folder)
 
@@ -83,28 +84,3 @@ def test_nothing_gets_through_for_an_ordinary_user(ordinary: Any, tier: str) -> 
     assert said["user"] != 0
     assert said["wrong"] == {}
     assert said["probes"] == [True] * 12
-
-
-def _readable_python(folder: Path, options: dict[str, Any]) -> str:
-    """A Python 3.11 that the ordinary user can start; a copy of this one where there is no other."""
-    test = "import sys, ctypes, json, select, socket; sys.exit(sys.version_info < (3, 11))"
-    for python in (sys.executable, "/usr/bin/python3", "/usr/local/bin/python3"):
-        try:
-            subprocess.run([python, "-I", "-c", test], check=True, capture_output=True, cwd="/", **options)
-        except (OSError, subprocess.CalledProcessError):
-            continue
-        return python
-    prefix = folder / "python"
-    unneeded = shutil.ignore_patterns("site-packages", "test", "tests", "idlelib", "__pycache__", "config-*", "*.a")
-    version = f"python{sys.version_info.major}.{sys.version_info.minor}"
-    shutil.copytree(sysconfig.get_path("stdlib"), prefix / "lib" / version, ignore=unneeded)
-    for library in Path(sysconfig.get_config_var("LIBDIR")).glob(f"libpython{version[6:]}*.so*"):
-        shutil.copy(library, prefix / "lib")
-    (prefix / "bin").mkdir()
-    python = str(prefix / "bin" / version)
-    shutil.copy(Path(sys.executable).resolve(), python)
-    for path in [prefix, *prefix.rglob("*")]:
-        path.chmod(path.stat().st_mode | (0o555 if path.is_dir() else 0o444))
-    options["env"]["LD_LIBRARY_PATH"] = str(prefix / "lib")
-    subprocess.run([python, "-I", "-c", test], check=True, cwd="/", **options)
-    return python

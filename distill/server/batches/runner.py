@@ -16,7 +16,7 @@ import time
 from collections.abc import Iterator
 from typing import Any
 
-from filelock import FileLock, Timeout
+from filelock import FileLock
 
 from distill.server.batches import records
 from distill.server.batches.answers import answer, expired
@@ -24,12 +24,12 @@ from distill.server.batches.records import Result
 from distill.server.batches.requests import Problem, Question, check_file, questions
 from distill.server.batches.result_files import write_file
 from distill.server.errors import ApiError
+from distill.server.leading import LOOK_EVERY, become_the_one
 from distill.server.platform import Platform
 
 logger = logging.getLogger(__name__)
 
 _AT_ONCE = 32  # requests of all batches together
-_LOOK_EVERY = 1.0  # seconds; another process may have changed something
 
 
 class _Gone(Exception):
@@ -64,7 +64,7 @@ class Runner:
         self._lock.release()
 
     async def _run(self) -> None:
-        await self._become_the_one()
+        await become_the_one(self._lock)
         while True:
             self._news.clear()
             try:
@@ -72,15 +72,7 @@ class Runner:
             except ApiError as error:  # the disk or the database is in trouble, which may pass
                 logger.warning("the batches could not be worked on: %s", error)
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._news.wait(), _LOOK_EVERY)
-
-    async def _become_the_one(self) -> None:
-        while True:
-            try:
-                self._lock.acquire(timeout=0)
-                return
-            except Timeout:
-                await asyncio.sleep(_LOOK_EVERY)
+                await asyncio.wait_for(self._news.wait(), LOOK_EVERY)
 
     async def _look(self) -> None:
         for row in await self._platform.database.read(records.to_do):
@@ -119,7 +111,7 @@ class Runner:
             pass
         except (ApiError, OSError) as error:
             logger.warning("the batch %s is tried again: %s", row["id"], error)
-            await asyncio.sleep(_LOOK_EVERY)
+            await asyncio.sleep(LOOK_EVERY)
         except Exception:
             logger.exception("the batch %s ended unexpectedly", row["id"])
             problem = Problem("server_error", "The server had an error while running the batch.")
@@ -205,7 +197,7 @@ class Runner:
                 return
             except ApiError as error:
                 logger.warning("an answer of the batch %s waits to be written: %s", batch_id, error)
-                await asyncio.sleep(_LOOK_EVERY)
+                await asyncio.sleep(LOOK_EVERY)
 
     async def _end(self, row: sqlite3.Row, status: str, before: str, **columns: Any) -> None:
         """Write the files of what was answered, and give the batch its last status."""

@@ -14,19 +14,19 @@ import logging
 import sqlite3
 from pathlib import Path
 
-from filelock import FileLock, Timeout
+from filelock import FileLock
 
 from distill.server.errors import ApiError
 from distill.server.jobs import records, results
 from distill.server.jobs.attempt import Attempt
 from distill.server.jobs.preparation import prepare
 from distill.server.jobs.records import Event, Job
+from distill.server.leading import LOOK_EVERY, become_the_one
 from distill.server.platform import Platform
 from distill.training_files import TrainingFileError
 
 logger = logging.getLogger(__name__)
 
-_LOOK_EVERY = 1.0  # seconds; another process may have changed something
 _GRACE = 3.0  # seconds for trainers to write a checkpoint before the server goes; they may take longer on their own
 
 
@@ -62,7 +62,7 @@ class Runner:
         self._lock.release()
 
     async def _run(self) -> None:
-        await self._become_the_one()
+        await become_the_one(self._lock)
         await self._tidy()
         while not self._stopping:
             try:
@@ -71,15 +71,7 @@ class Runner:
                 logger.warning("the queue of fine-tuning jobs could not be worked on: %s", error)
             self._news.clear()
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._news.wait(), _LOOK_EVERY)
-
-    async def _become_the_one(self) -> None:
-        while True:
-            try:
-                self._lock.acquire(timeout=0)
-                return
-            except Timeout:
-                await asyncio.sleep(_LOOK_EVERY)
+                await asyncio.wait_for(self._news.wait(), LOOK_EVERY)
 
     async def _tidy(self) -> None:
         """Remove what the jobs that have ended left, where the server was killed before it could."""
@@ -106,7 +98,7 @@ class Runner:
             await Attempt(self._platform, job, lambda: self._stopping).run()
         except (ApiError, OSError) as error:
             logger.warning("the fine-tuning job %s is tried again: %s", job.id, error)
-            await asyncio.sleep(_LOOK_EVERY)
+            await asyncio.sleep(LOOK_EVERY)
         except Exception as error:
             logger.exception("the fine-tuning job %s ended unexpectedly", job.id)
             message = f"The platform had an error while running the job ({type(error).__name__})."
