@@ -49,6 +49,9 @@ class Pattern(BaseModel):
     requests: tuple[Annotated[str, Field(min_length=3)], ...] = Field(
         min_length=FEWEST_REQUESTS, description="How people ask for it, with the same slots."
     )
+    french: tuple[Annotated[str, Field(min_length=3)], ...] = Field(
+        default=(), description="The same in French, for requests that are one step."
+    )
 
     @cached_property
     def slots(self) -> frozenset[str]:
@@ -70,7 +73,7 @@ class Pattern(BaseModel):
             if not parse(command).valid:
                 raise ValueError(f"{command!r} is no valid shell")
         said = {slot for slot in self.slots if not KINDS[kind_name(slot)].message}
-        for request in self.requests:
+        for request in (*self.requests, *self.french):
             found = frozenset(_SLOT.findall(request))
             if "$" in _SLOT.sub("", request):
                 raise ValueError(f"{request!r} has a $ that begins no slot")
@@ -78,7 +81,7 @@ class Pattern(BaseModel):
                 missing = ", ".join(f"${slot}" for slot in sorted(said - found)) or "nothing"
                 excess = ", ".join(f"${slot}" for slot in sorted(found - self.slots)) or "nothing"
                 raise ValueError(f"{request!r} lacks {missing} and has {excess} too much")
-        if len(set(self.requests)) != len(self.requests):
+        if len({*self.requests, *self.french}) != len(self.requests) + len(self.french):
             raise ValueError("the same request stands here twice")
         return self
 
