@@ -80,7 +80,11 @@ def train(
 
 
 def run(
-    variants: Annotated[int, typer.Option(min=0, help="How many variants of the requests to learn from.")] = 3200,
+    variants: Annotated[
+        int, typer.Option(min=0, help="Variants of the cases to learn from; 0: the cases alone.")
+    ] = 3000,
+    alone: Annotated[int, typer.Option(min=0, help="Further requests for each operation by itself.")] = 16,
+    together: Annotated[int, typer.Option(min=0, help="Further requests for each operation with others.")] = 8,
     samples: Annotated[int, typer.Option(min=1, help="Answers of the teacher per request.")] = 1,
     max_cost: Annotated[float | None, typer.Option(min=0, help="US dollars that are never exceeded.")] = None,
     again: Annotated[bool, typer.Option("--again", help="Train anew where a job failed or was cancelled.")] = False,
@@ -96,6 +100,7 @@ def run(
     """
     from distill.loop.budget import Estimate
     from distill.loop.run import Declined, Loop, Wishes
+    from distill.training.making import Wanted
 
     settings = settings_of(experiment)
 
@@ -103,7 +108,13 @@ def run(
         typer.echo(what.text())
         return not what.cost or yes or not sys.stdin.isatty() or typer.confirm("Ask?")
 
-    wishes = Wishes(training=training, variants=variants, samples=samples, max_cost=max_cost, again=again)
+    wishes = Wishes(
+        training=training,
+        wanted=Wanted(variants, alone, together),
+        samples=samples,
+        max_cost=max_cost,
+        again=again,
+    )
     try:
         with _watching() as observer:
             loop = Loop(settings, experiment, wishes, say=typer.echo, agree=agree, observer=observer, stream=sys.stderr)

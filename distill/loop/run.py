@@ -11,7 +11,7 @@ import json
 import subprocess
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TextIO
 
@@ -33,7 +33,8 @@ from distill.sandbox.examiner import Examiner
 from distill.sandbox.pool import open_pool
 from distill.sandbox.recipes import Recipes
 from distill.suite.experiment import read_system_prompt
-from distill.training.variants import Material, generate, write_variants
+from distill.training.making import Wanted, make
+from distill.training.variants import Material, write_variants
 
 PATTERNS = Path("fixtures/patterns")
 
@@ -47,7 +48,7 @@ class Wishes:
     """What `distill run` can be told beyond the experiment."""
 
     training: Path
-    variants: int = 3200
+    wanted: Wanted = field(default_factory=Wanted)
     samples: int = 1
     max_cost: float | None = None
     validation: float = 0.05
@@ -97,12 +98,12 @@ class Loop:
         return self._compare(trained) if self._wishes.evaluate else 0
 
     def _variants(self) -> Path | None:
-        wanted = self._wishes.variants
-        if wanted == 0:
+        wanted = self._wishes.wanted
+        if wanted.variants == 0:
             return None
         sources = [*self._wishes.training.glob("*.yaml"), *PATTERNS.glob("*.yaml")]
         inputs = inputs_hash(
-            count=wanted,
+            wanted=asdict(wanted),
             sources=files_hash(sources),
             held=case_set_hash(self._held, self._recipes),
             code=distill.__version__,
@@ -110,17 +111,20 @@ class Loop:
         step = Step(name="variants", inputs=inputs, folder=self._folder, suffix=".jsonl")
         if self._passed_over(step, "requests"):
             return step.result
-        self._say(f"requests: {wanted:,} variants of the training requests, each one verified")
+        self._say(
+            f"requests: {wanted.variants:,} variants of the training cases, and for each operation {wanted.alone} "
+            f"requests alone and {wanted.together} with others, each one verified"
+        )
         cases = load_cases([self._wishes.training], self._recipes)
         material = Material.load(PATTERNS)
         with open_pool(self._settings.sandbox) as pool:
-            found = generate(
+            found = make(
                 cases,
                 self._recipes,
                 pool,
                 material=material,
                 seed=1,
-                target=wanted,
+                wanted=wanted,
                 held_out=self._held,
                 threads=pool.size,
             )

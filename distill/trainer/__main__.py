@@ -87,7 +87,8 @@ def _out_of_memory() -> Failure:
 
 
 def _prepare_environment() -> None:
-    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # threads that wait leave the cores to others
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # threads that wait leave the cores to others,
+    os.environ.setdefault("GOMP_SPINCOUNT", "3000")  # but not at once: to be woken takes longer than most products
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
     os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
     os.environ.setdefault("CUDA_VISIBLE_DEVICES", "0")  # one is enough, and the library wants to be told

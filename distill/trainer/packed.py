@@ -23,6 +23,9 @@ _ATTENDS_BY_MASK = frozenset({"llama", "qwen2", "qwen3", "olmo2", "smollm3", "gr
 """Kinds of model known to take a mask over pairs of places as it is."""
 _MOST_TOKENS = 1024
 """Of one sequence: attention grows with the square of it."""
+_ROUND = 64
+"""Sequences are filled up to a multiple of so many tokens. The library prepares its matrix products for each length
+anew and keeps what it prepared, which costs more time, and in a long job more memory, than the filling."""
 
 Piece = dict[str, Any]
 
@@ -125,6 +128,10 @@ def _together(rows: Sequence[Mapping[str, list[int]]]) -> Piece:
                 predictors.append(start + offset - 1 if offset else common - 1)
                 targets.append(label)
                 learned.append(start + offset)
+    filling = -len(tokens) % _ROUND
+    tokens += [0] * filling
+    places += [0] * filling
+    owners += [len(rows) + 1] * filling  # seen by nothing that is learned
     owner_of = torch.tensor(owners)
     sees = (owner_of[:, None] == owner_of[None, :]) | (owner_of[None, :] == 0)
     return {

@@ -20,7 +20,6 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from string import Template
 from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
@@ -49,9 +48,7 @@ class Pattern(BaseModel):
     requests: tuple[Annotated[str, Field(min_length=3)], ...] = Field(
         min_length=FEWEST_REQUESTS, description="How people ask for it, with the same slots."
     )
-    french: tuple[Annotated[str, Field(min_length=3)], ...] = Field(
-        default=(), description="The same in French, for requests that are one step."
-    )
+    french: tuple[Annotated[str, Field(min_length=3)], ...] = Field(default=(), description="The same in French.")
 
     @cached_property
     def slots(self) -> frozenset[str]:
@@ -212,7 +209,7 @@ def load_patterns(folder: Path) -> Patterns:
 
 def fill(template: str, values: Mapping[str, str]) -> str:
     """A template with its slots filled. Raises `KeyError` for a slot without a value."""
-    return Template(template).substitute(values)
+    return _SLOT.sub(lambda slot: values[slot[1]], template)
 
 
 def slots_of(template: str) -> tuple[str, ...]:

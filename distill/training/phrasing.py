@@ -49,7 +49,23 @@ FRONT = (
     "what's the command to {}",
 )
 BACK = ("{} please", "{}, thanks", "{} pls", "{} for me", "{}, please")
-JOINTS = ("{}, then {}", "{} and then {}", "{}. Then {}", "{}, and after that {}", "first {}, then {}", "{} and {}")
+JOINTS = (
+    "{}, then {}",
+    "{} and then {}",
+    "{}. Then {}",
+    "{}, and after that {}",
+    "first {}, then {}",
+    "{} and {}",
+    "{}, and {}",
+    "{}. After that, {}",
+    "{}; {}",
+    "{}, and finally {}",
+    "{}. Next, {}",
+    "{}, afterwards {}",
+    "{} and also {}",
+)
+LATER_JOINTS = ("{}, then {}", "{} and then {}", "{}, and {}", "{}. Finally, {}", "{}, and at the end {}")
+FRENCH_JOINTS = ("{}, puis {}", "{}. Ensuite, {}", "{} et ensuite {}", "{}. Puis {}", "{}, et après {}")
 _MANNERS = {"plain": 50.0, "lower": 14.0, "front": 18.0, "back": 6.0, "bare": 7.0, "slip": 5.0}
 _NAME_QUOTES = ("", "", "", "", "'", "'", '"', "`")
 _POSSESSIVE = re.compile(r"\b(?:your|you|yourself)\b", re.IGNORECASE)
@@ -79,9 +95,17 @@ def joined(parts: list[str], chance: Chance) -> str:
     """Several steps as one request. The later ones begin in lower case unless a sentence begins there."""
     text = parts[0]
     for part in parts[1:]:
-        joint = chance.pick(JOINTS if text is parts[0] else JOINTS[:2])
+        joint = chance.pick(JOINTS if text is parts[0] else LATER_JOINTS)
         before = text.rstrip(".")
         text = joint.format(_softened(before) if joint.startswith("first") else before, _softened(part))
+    return text
+
+
+def joined_in_french(parts: list[str], chance: Chance) -> str:
+    """The same for French wordings."""
+    text = parts[0]
+    for part in parts[1:]:
+        text = chance.pick(FRENCH_JOINTS).format(text.rstrip(".!?"), part[0].lower() + part[1:])
     return text
 
 

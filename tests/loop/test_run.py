@@ -14,6 +14,7 @@ from distill.loop.lineage import lineage
 from distill.loop.run import Declined, Loop, Wishes
 from distill.loop.train import Observer
 from distill.models.completion import ModelError
+from distill.training.making import Wanted
 
 from ..server.conftest import Platform, Start, words
 from ..server.jobs.conftest import Trainer
@@ -83,7 +84,7 @@ class Run:
 
     def __init__(self, settings: Config, tmp_path: Path) -> None:
         self.settings = settings
-        self.wishes = Wishes(training=tmp_path / "training", variants=0, evaluate=False)
+        self.wishes = Wishes(training=tmp_path / "training", wanted=Wanted(variants=0), evaluate=False)
         self.said: list[str] = []
         self.agrees = True
 

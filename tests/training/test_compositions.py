@@ -1,0 +1,98 @@
+"""Compositions: from the phrasings alone, on whatever repository they work, and the same again from the same seed."""
+
+from __future__ import annotations
+
+import pytest
+
+from distill.cases import Case, Recipe
+from distill.sandbox.pool import Pool
+from distill.training.compositions import Shares, compose
+from distill.training.making import Wanted, make
+from distill.training.patterns import Patterns
+from distill.training.variants import Material, VariantSet
+from distill.training.wording import normalize
+
+FAMILIES = ("switch", "log-last", "tag-create", "branch-list-all", "restore-file", "merge-abort")
+
+
+@pytest.fixture(scope="module")
+def few(material: Material) -> Material:
+    return Material(Patterns(each for each in material.patterns.all if each.family in FAMILIES), material.names)
+
+
+@pytest.fixture(scope="module")
+def found(cases: tuple[Case, ...], recipes: dict[str, Recipe], pool: Pool, few: Material) -> VariantSet:
+    return compose(cases, recipes, pool, material=few, seed=3, shares=Shares(4, 3))
+
+
+def test_every_operation_that_works_is_asked_for_alone_and_with_others(found: VariantSet, few: Material) -> None:
+    known = {each.family for each in few.patterns.all} - set(found.unfit)
+    alone = {each.family for each in found.variants if " + " not in each.family}
+    first_or_later = {family for each in found.variants for family in each.family.split(" + ") if " + " in each.family}
+
+    assert alone == known
+    assert first_or_later == known
+
+
+def test_what_works_on_no_repository_is_named(found: VariantSet, few: Material) -> None:
+    assert set(found.unfit) == {"merge-abort"} & {each.family for each in few.patterns.all}
+
+
+def test_no_request_stands_there_twice(found: VariantSet) -> None:
+    said = [normalize(each.case.request) for each in found.variants]
+
+    assert len(set(said)) == len(said)
+
+
+def test_the_same_seed_gives_the_same(
+    found: VariantSet, cases: tuple[Case, ...], recipes: dict[str, Recipe], pool: Pool, few: Material
+) -> None:
+    again = compose(cases, recipes, pool, material=few, seed=3, shares=Shares(4, 3), threads=3)
+    others = compose(cases, recipes, pool, material=few, seed=4, shares=Shares(4, 3))
+
+    assert again.variants == found.variants
+    assert others.variants != found.variants
+
+
+def test_nothing_is_composed_that_is_held_out(
+    found: VariantSet, cases: tuple[Case, ...], recipes: dict[str, Recipe], pool: Pool, few: Material
+) -> None:
+    held = found.variants[0].case
+
+    others = compose(cases, recipes, pool, material=few, seed=3, shares=Shares(4, 3), held_out=[held])
+
+    assert held.request not in {each.case.request for each in others.variants}
+    assert any(reason.startswith("would leak") for reason in others.dropped)
+
+
+def test_variants_and_compositions_are_made_together(
+    cases: tuple[Case, ...], recipes: dict[str, Recipe], pool: Pool, few: Material
+) -> None:
+    seen: dict[str, int] = {}
+    made = make(
+        cases,
+        recipes,
+        pool,
+        material=few,
+        seed=3,
+        wanted=Wanted(variants=4, alone=2, together=1),
+        held_out=(),
+        threads=2,
+        progress=lambda what, done, _total: seen.__setitem__(what, done),
+    )
+
+    assert seen["variants"] == 4
+    assert len(made.variants) > 4
+    assert (
+        make(
+            cases,
+            recipes,
+            pool,
+            material=few,
+            seed=3,
+            wanted=Wanted(variants=4, alone=0, together=0),
+            held_out=(),
+            threads=2,
+        ).variants
+        == made.variants[:4]
+    )
