@@ -29,7 +29,8 @@ class Training(BaseModel):
     base: str | None = Field(default=None, description="What is fine-tuned; default: the baseline.")
     method: Literal["supervised", "dpo"] = "supervised"
     hyperparameters: dict[str, int | float | Literal["auto"]] = Field(
-        default={}, description="n_epochs, batch_size, learning_rate_multiplier, beta; what is left out is `auto`."
+        default={},
+        description="n_epochs, batch_size, learning_rate_multiplier, beta, and here lora_rank; left out: `auto`.",
     )
     suffix: str = Field(default="git", pattern=r"^[A-Za-z0-9._-]{1,64}$", description="Stands in the model's name.")
     seed: int = Field(default=1, ge=0, lt=2**31)

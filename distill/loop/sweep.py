@@ -10,7 +10,7 @@ from itertools import product
 
 from distill.config import Training
 
-NAMES = ("n_epochs", "batch_size", "learning_rate_multiplier", "beta")
+NAMES = ("n_epochs", "batch_size", "learning_rate_multiplier", "beta", "lora_rank")
 MOST = 16
 
 
@@ -39,6 +39,6 @@ def _axis(text: str) -> list[tuple[str, int | float]]:
 
 def _number(text: str, name: str, value: str) -> int | float:
     try:
-        return int(value) if name in ("n_epochs", "batch_size") else float(value)
+        return int(value) if name in ("n_epochs", "batch_size", "lora_rank") else float(value)
     except ValueError:
         raise SweepError(f"--sweep {text}: {value!r} is not a number that {name} can be") from None

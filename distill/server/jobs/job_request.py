@@ -54,6 +54,8 @@ class Hyperparameters(_Strict):
     n_epochs: Annotated[int | str, PlainValidator(_whole(1, 50))] = AUTO
     batch_size: Annotated[int | str, PlainValidator(_whole(1, 256))] = AUTO
     learning_rate_multiplier: Annotated[int | float | str, PlainValidator(_positive())] = AUTO
+    lora_rank: Annotated[int | str, PlainValidator(_whole(1, 256))] | None = None
+    """Of this server alone; left out of what is shown when it is left out of the request."""
 
 
 class PreferenceHyperparameters(Hyperparameters):
@@ -97,12 +99,14 @@ class JobRequest(_Strict):
     @property
     def chosen(self) -> dict[str, int | float | str]:
         """Every hyperparameter of the method, a number or 'auto'."""
+        given: Hyperparameters | None
         if self.kind == "dpo":
             preference = self.method.dpo if self.method is not None else None
-            return ((preference and preference.hyperparameters) or PreferenceHyperparameters()).model_dump()
-        supervised = self.method.supervised if self.method is not None else None
-        given = (supervised and supervised.hyperparameters) or self.hyperparameters
-        return (given or Hyperparameters()).model_dump()
+            given = (preference and preference.hyperparameters) or PreferenceHyperparameters()
+        else:
+            supervised = self.method.supervised if self.method is not None else None
+            given = (supervised and supervised.hyperparameters) or self.hyperparameters or Hyperparameters()
+        return given.model_dump(exclude_none=True)
 
 
 def parse(data: Any) -> JobRequest:

@@ -14,7 +14,7 @@ _SHOWN = ("n_epochs", "batch_size", "learning_rate_multiplier")
 
 def job_object(job: Job) -> dict[str, Any]:
     """`fine_tuning.job`. A paused job shows as `queued`, which is the nearest that OpenAI's states come to it."""
-    used = {name: job.hyperparameters[name] for name in (*_SHOWN, "beta") if name in job.hyperparameters}
+    used = {name: job.hyperparameters[name] for name in (*_SHOWN, "beta", "lora_rank") if name in job.hyperparameters}
     return {
         "object": "fine_tuning.job",
         "id": job.id,

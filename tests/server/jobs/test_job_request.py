@@ -31,6 +31,7 @@ def dpo(**hyperparameters: Any) -> dict[str, Any]:
         ({"method": {"type": "supervised"}}, "supervised", AUTO),
         ({"method": {"type": "supervised", "supervised": {}}}, "supervised", AUTO),
         (supervised(n_epochs=3, batch_size="auto"), "supervised", {**AUTO, "n_epochs": 3}),
+        (supervised(lora_rank=32), "supervised", {**AUTO, "lora_rank": 32}),
         ({"hyperparameters": {"n_epochs": 3}}, "supervised", {**AUTO, "n_epochs": 3}),
         ({"hyperparameters": {"n_epochs": 3}, "method": {"type": "supervised"}}, "supervised", {**AUTO, "n_epochs": 3}),
         ({"method": {"type": "dpo"}}, "dpo", {**AUTO, "beta": "auto"}),
