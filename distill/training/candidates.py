@@ -20,7 +20,7 @@ from distill.training.substitution import Inconsistent, mentions, replace_spoken
 from distill.training.verify_variants import Dropped
 from graders.commands import parse
 
-OWN_WORDS = 0.2
+OWN_WORDS = 0.4
 """How often a case's own words are kept."""
 _TRIED_REJECTS = 2
 _FREE_KINDS: Mapping[str, Freedom] = {

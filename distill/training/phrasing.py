@@ -80,7 +80,8 @@ def render(template: str, values: Mapping[str, str], chance: Chance) -> str:
     shown: dict[str, str] = {}
     for slot in slots_of(template):
         value, kind = values[slot], kind_of(slot)
-        if kind.count and int(value) < len(NUMBER_WORDS) and chance.happens(0.5):
+        alone = not _part_of_a_word(template, slot)
+        if kind.count and alone and int(value) < len(NUMBER_WORDS) and chance.happens(0.5):
             shown[slot] = NUMBER_WORDS[int(value)]
         elif kind.message or " " in value:
             shown[slot] = _quoted(template, slot, value, chance.pick(("'", '"', '"')))
@@ -135,13 +136,16 @@ def imperative(request: str) -> bool:
 
 
 def _quoted(template: str, slot: str, value: str, quote: str) -> str:
-    places = re.findall(rf"(\S*)\$\{{?{slot}\b\}}?(\S*)", template)
-    part_of_a_word = any(before.strip("(") or after.strip(".,;:?!)") for before, after in places)
-    if part_of_a_word or template.rstrip(".").endswith((f": ${slot}", f": ${{{slot}}}")):
+    if _part_of_a_word(template, slot) or template.rstrip(".").endswith((f": ${slot}", f": ${{{slot}}}")):
         return value
     if quote and quote in value:
         quote = '"' if quote == "'" else "'"
     return value if quote and quote in value else f"{quote}{value}{quote}"
+
+
+def _part_of_a_word(template: str, slot: str) -> bool:
+    places = re.findall(rf"(\S*)\$\{{?{slot}\b\}}?(\S*)", template)
+    return any(before.strip("(") or after.strip(".,;:?!)") for before, after in places)
 
 
 def _softened(text: str) -> str:

@@ -87,3 +87,9 @@ def test_steps_of_a_longer_command_can_be_asked_for(patterns: Patterns) -> None:
     without = [pattern.family for pattern in patterns.all if not any(map(imperative, pattern.requests))]
 
     assert without == []
+
+
+def test_a_count_inside_of_a_word_is_not_spelled_out() -> None:
+    for seed in map(str, range(40)):
+        assert render("go back to HEAD~$count", {"count": "3"}, Chance(seed)) == "go back to HEAD~3"
+        assert render("show $count commits", {"count": "3"}, Chance(seed)) in ("show 3 commits", "show three commits")
