@@ -54,7 +54,9 @@ class Maker:
     ) -> None:
         """`existing`: what the case's repository holds."""
         self.case = case
-        self.steps: tuple[Step, ...] = patterns.match(case.accept[0], tags=existing["tag"]) or ()
+        self.steps: tuple[Step, ...] = (
+            patterns.match(case.accept[0], tags=existing["tag"], branches=existing["branch"]) or ()
+        )
         self.family = family_of(self.steps, case.accept[0])
         self._patterns = patterns
         self._existing = existing
@@ -165,7 +167,9 @@ class Maker:
     def _matched(self, case: Case) -> tuple[Step, ...]:
         if not self.steps:
             return ()
-        steps = self._patterns.match(case.accept[0], tags=self._existing["tag"]) or ()
+        steps = (
+            self._patterns.match(case.accept[0], tags=self._existing["tag"], branches=self._existing["branch"]) or ()
+        )
         if len(steps) != len(self.steps):
             raise Dropped("the command is no longer read as its pattern")
         return steps

@@ -119,13 +119,16 @@ class Patterns:
         self.families = tuple(sorted(families))
         self.all = tuple(known)
 
-    def match(self, command: str, *, tags: Collection[str] = ()) -> tuple[Step, ...] | None:
+    def match(
+        self, command: str, *, tags: Collection[str] = (), branches: Collection[str] = ()
+    ) -> tuple[Step, ...] | None:
         """The steps of a command, or None unless every one of them is known.
 
-        A command that is one pattern is one step; else each part between `&&` or line ends has to be one. `tags`: the
-        tags that there are, because `git push origin v1` pushes a tag or a branch, and only the repository knows which.
+        A command that is one pattern is one step; else each part between `&&` or line ends has to be one. `tags`,
+        `branches`: those that there are, because `git push origin v1` pushes a tag or a branch, and `git merge fix/a`
+        merges a branch of a remote or one of this repository, and only the repository knows which.
         """
-        whole = self._step(command, tags)
+        whole = self._step(command, tags, branches)
         if whole is not None:
             return (whole,)
         steps: list[Step] = []
@@ -133,22 +136,29 @@ class Patterns:
             line = parse(part)
             if not line.valid or len(line.statements) != 1 or len(line.commands) != 1:
                 return None
-            made = [value for each in steps for slot, value in each.values.items() if kind_name(slot) == "new_tag"]
-            step = self._step(part, (*tags, *made))
+            made = [(kind_name(slot), value) for each in steps for slot, value in each.values.items()]
+            new_tags = [value for kind, value in made if kind == "new_tag"]
+            new_branches = [value for kind, value in made if kind == "new_branch"]
+            step = self._step(part, (*tags, *new_tags), (*branches, *new_branches))
             if step is None:
                 return None
             steps.append(step)
         return tuple(steps) if len(steps) > 1 else None
 
-    def _step(self, command: str, tags: Collection[str]) -> Step | None:
+    def _step(self, command: str, tags: Collection[str], branches: Collection[str]) -> Step | None:
         shape = _Shape.of(command)
         for known, pattern in self._shaped:
             values = known.match(shape)
-            if values is not None and not any(
-                kind_of(slot).existing == "branch" and value in tags for slot, value in values.items()
-            ):
+            if values is not None and not _is_another_ref(values, tags, branches):
                 return Step(pattern, values)
         return None
+
+
+def _is_another_ref(values: Mapping[str, str], tags: Collection[str], branches: Collection[str]) -> bool:
+    """Whether what was taken for a branch is a tag, or what was taken for a remote's branch is a branch of its own."""
+    if any(kind_of(slot).existing == "branch" and value in tags for slot, value in values.items()):
+        return True
+    return "remote" in values and f"{values['remote']}/{values.get('branch')}" in branches
 
 
 @dataclass(frozen=True)

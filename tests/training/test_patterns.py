@@ -63,6 +63,14 @@ def test_a_tag_is_not_called_a_branch(patterns: Patterns) -> None:
     assert made is not None and [step.pattern.family for step in made] == ["tag-create", "push-tag"]
 
 
+def test_a_branch_with_a_slash_is_not_called_a_remotes(patterns: Patterns) -> None:
+    def families(*branches: str) -> list[str]:
+        return [step.pattern.family for step in patterns.match("git merge feature/login", branches=branches) or ()]
+
+    assert families() == ["merge-remote"]
+    assert families("feature/login") == ["merge"]
+
+
 @pytest.mark.parametrize("command", UNKNOWN)
 def test_what_no_pattern_knows_is_not_guessed(command: str, patterns: Patterns) -> None:
     assert patterns.match(command) is None
