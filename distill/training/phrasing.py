@@ -97,7 +97,7 @@ def joined(parts: list[str], chance: Chance) -> str:
     text = parts[0]
     for part in parts[1:]:
         joint = chance.pick(JOINTS if text is parts[0] else LATER_JOINTS)
-        before = text.rstrip(".")
+        before = _unstopped(text)
         text = joint.format(_softened(before) if joint.startswith("first") else before, _softened(part))
     return text
 
@@ -106,7 +106,7 @@ def joined_in_french(parts: list[str], chance: Chance) -> str:
     """The same for French wordings."""
     text = parts[0]
     for part in parts[1:]:
-        text = chance.pick(FRENCH_JOINTS).format(text.rstrip(".!?"), part[0].lower() + part[1:])
+        text = chance.pick(FRENCH_JOINTS).format(_unstopped(text).rstrip("!?"), part[0].lower() + part[1:])
     return text
 
 
@@ -117,13 +117,13 @@ def spoken(request: str, names: Collection[str], chance: Chance) -> str:
         front = chance.pick(FRONT)
         text = front.format(_softened(request))
         question = front.startswith(("can", "could", "how", "what")) and chance.happens(0.6)
-        return text.rstrip(".") + "?" if question and text.count(".") <= 1 else text
+        return _unstopped(text) + "?" if question and text.count(".") <= 1 else text
     if manner == "back" and imperative(request) and not request.endswith("?"):
-        return chance.pick(BACK).format(request.rstrip("."))
+        return chance.pick(BACK).format(_unstopped(request))
     if manner == "lower":
-        return _elsewhere(request, names, str.lower).rstrip(".")
+        return _unstopped(_elsewhere(request, names, str.lower))
     if manner == "bare":
-        return request.rstrip(".")
+        return _unstopped(request)
     if manner == "slip":
         return _slip(request, names, chance)
     return request
@@ -141,6 +141,11 @@ def _quoted(template: str, slot: str, value: str, quote: str) -> str:
     if quote and quote in value:
         quote = '"' if quote == "'" else "'"
     return value if quote and quote in value else f"{quote}{value}{quote}"
+
+
+def _unstopped(text: str) -> str:
+    """Without its full stop; the folder `.` is none."""
+    return text[:-1] if re.search(r"[^\s.]\.$", text) else text
 
 
 def _part_of_a_word(template: str, slot: str) -> bool:

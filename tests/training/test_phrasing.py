@@ -93,3 +93,9 @@ def test_a_count_inside_of_a_word_is_not_spelled_out() -> None:
     for seed in map(str, range(40)):
         assert render("go back to HEAD~$count", {"count": "3"}, Chance(seed)) == "go back to HEAD~3"
         assert render("show $count commits", {"count": "3"}, Chance(seed)) in ("show 3 commits", "show three commits")
+
+
+def test_the_folder_that_is_a_dot_is_no_full_stop() -> None:
+    said = {spoken("Clone ../origin.git into .", [], Chance(str(number))).strip(" ?") for number in range(200)}
+
+    assert all("into ." in text for text in said)
