@@ -32,7 +32,7 @@ _THREE_STEPS = 0.2
 _FOLLOWS = 0.5
 """How often a second step is one that follows the first in a case, where there is one."""
 _MOST_IN_VAIN = 60
-_PATIENCE = 3
+_PATIENCE = 5
 """After how many failures in a row an operation is no longer tried on a repository."""
 
 

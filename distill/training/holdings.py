@@ -15,15 +15,19 @@ from distill.sandbox.execution import Runner
 from distill.sandbox.image import Image
 from distill.training.names import names_in
 
-_ASKED = """
+_ASKED = r"""
 git log --all --format='author %an'
 git log --all --format='date %as'
 git log --all --format='subject %s'
 git remote | sed 's/^/remote /'
 git config --local --name-only --list | sed 's/^/key /'
+git config --file .gitmodules --get-regexp '\.path$' | sed 's/^.* /submodule /'
+git stash list --format='stash %gd' | sed 's/stash@{//; s/}$//'
+git worktree list --porcelain | sed -n 's/^worktree .*\//worktree ..\//p' | sed 1d
 git grep -hoE '(def|function) [A-Za-z_]+' | sed -E 's/^(def|function)/function/'
 git grep -hoE '[A-Za-z_]{5,}' | sort -u | head -n 60 | sed 's/^/word /'
 """
+_FOUND = ("submodule", "stash", "worktree")
 _REVISIONS = ("HEAD~1", "HEAD~2", "HEAD~3", "HEAD", "HEAD^", "HEAD~4")
 _SETTINGS = {
     "core.editor": ("nano", "vim", "emacs", "micro"),
@@ -94,12 +98,19 @@ class Holdings:
             "date": told["date"],
             "function": told["function"],
             "count": ("2", "3", "4", "5"),
+            "submodule": told["submodule"],
+            "stash": told["stash"],
+            "worktree": told["worktree"],
+            "alias": tuple(key.removeprefix("alias.") for key in told["key"] if key.startswith("alias.")),
+            "patch": _outside(image, (".patch", ".diff", ".mbox", ".eml")),
+            "bundle": _outside(image, (".bundle",)),
             "number": ("1", "2", "0", "3", "4", "5", "6", "8"),
         }
         self.suffixes = tuple(suffixes) or (".txt",)
 
     def of(self, kind: str) -> tuple[str, ...]:
-        """The values for a kind of slot; none where the repository has none, or the kind is one of new names."""
+        """The values for a kind of slot, or one of the further kinds: `submodule`, `stash` (numbers), `worktree`,
+        `alias`, `patch`, `bundle`. None where the repository has none, or the kind is one of new names."""
         return self._values.get(kind, ())
 
     def values_of(self, key: str) -> tuple[str, ...]:
@@ -109,7 +120,7 @@ class Holdings:
 
 def _told(runner: Runner, image: Image) -> dict[str, tuple[str, ...]]:
     found: dict[str, dict[str, None]] = {
-        name: {} for name in ("author", "date", "subject", "remote", "key", "function", "word")
+        name: {} for name in ("author", "date", "subject", "remote", "key", "function", "word", *_FOUND)
     }
     output = runner.run(image, _ASKED).stdout.decode("utf-8", "replace")
     for line in output.splitlines():
@@ -128,6 +139,12 @@ def _neighbors(image: Image) -> tuple[str, ...]:
     """The repositories beside this one, as they are reached from it."""
     tops = {path.split("/", 1)[0] for path in image.entries} - {"repo"}
     return tuple(f"../{top}" for top in sorted(tops) if f"{top}/HEAD" in image.entries)
+
+
+def _outside(image: Image, suffixes: tuple[str, ...]) -> tuple[str, ...]:
+    """Files of these kinds, beside the repository or in it, as they are reached from it."""
+    found = sorted(path for path in image.entries if path.endswith(suffixes) and "/.git/" not in path)
+    return tuple(path.removeprefix("repo/") if path.startswith("repo/") else f"../{path}" for path in found)
 
 
 def _words(subjects: Iterable[str]) -> tuple[str, ...]:

@@ -73,11 +73,12 @@ def _values(pattern: Pattern, holdings: Holdings, names: Names, chance: Chance) 
     command = pattern.commands[0]
     for slot in sorted(pattern.slots):
         name, kind = kind_name(slot), kind_of(slot)
-        if kind.fresh or _written_to(slot, command):
+        special = special_kind(slot, command)
+        if (kind.fresh and special != "alias") or (special is None and _written_to(slot, command)):
             name = name if kind.fresh else "new_file"
             value = names.fresh(name, _shape(name, command, holdings, chance), chance)
         else:
-            known = holdings.of(name)
+            known = holdings.of(special or name)
             if name == "value":
                 known = ALIASES if "alias" in values else holdings.values_of(values.get("key", "")) or known
             known = tuple(each for each in known if kind.fits(each) and each not in values.values())
@@ -88,6 +89,22 @@ def _values(pattern: Pattern, holdings: Holdings, names: Names, chance: Chance) 
             raise CannotBeSaid
         values[slot] = value
     return values
+
+
+_SPECIAL = (
+    (r"stash@\{\$SLOT\}|stash \w+ \$SLOT", "stash"),
+    (r"git worktree (?!add).*\$SLOT", "worktree"),
+    (r"git submodule (?!add).*\$SLOT", "submodule"),
+    (r"git (?:am|apply) .*\$SLOT", "patch"),
+    (r"git bundle (?!create).*\$SLOT|git fetch \$SLOT \S+:", "bundle"),
+    (r"git config .*(?:--unset|--get) alias\.\$SLOT|git config (?:--global )?alias\.\$SLOT$", "alias"),
+)
+"""Where a slot stands for something else than its kind has in general."""
+
+
+def special_kind(slot: str, command: str) -> str | None:
+    """What a slot of this command stands for, of the further kinds that `Holdings` knows."""
+    return next((what for form, what in _SPECIAL if re.search(form.replace("SLOT", rf"\b{slot}\b"), command)), None)
 
 
 def _written_to(slot: str, command: str) -> bool:

@@ -33,6 +33,26 @@ def test_what_it_does_not_have_has_no_values(bakery: Holdings) -> None:
     assert bakery.of("new_branch") == ()
 
 
+def test_what_lies_beside_the_repository_is_known_as_it_is_reached_from_it(pool: Pool) -> None:
+    loft = Recipe(
+        name="loft",
+        description="A repository with a patch beside it, a linked worktree, two stashes and an alias.",
+        bait=("a stash",),
+        steps=(
+            "echo a > a.txt; git add .; git commit -qm 'Begin'",
+            "mkdir ../inbox; echo b > a.txt; git diff > ../inbox/b.patch; git stash -q; echo c > a.txt; git stash -q",
+            "git worktree add -q ../attic; git config alias.who 'log -1'; git clone -q --bare . ../origin.git",
+        ),
+    )
+    held = Holdings(Recipes({"loft": loft}).image("loft"), pool)
+
+    assert held.of("patch") == ("../inbox/b.patch",)
+    assert held.of("worktree") == ("../attic",)
+    assert held.of("stash") == ("0", "1")
+    assert held.of("alias") == ("who",)
+    assert held.of("url") == ("../origin.git",)
+
+
 def test_a_setting_comes_with_values_that_people_give_it(bakery: Holdings) -> None:
     assert "true" in bakery.values_of("pull.rebase")
     assert bakery.values_of("no.such.setting") == ()

@@ -15,7 +15,7 @@ from distill.training.chance import Chance
 from distill.training.holdings import Holdings
 from distill.training.names import Names
 from distill.training.patterns import Pattern, Patterns
-from distill.training.writing import CannotBeSaid, command_of, in_quotes, write
+from distill.training.writing import CannotBeSaid, command_of, in_quotes, special_kind, write
 
 SWITCH = Pattern(
     family="switch",
@@ -83,6 +83,22 @@ def test_what_the_repository_does_not_hold_cannot_be_said(bakery: Holdings, name
 
     with pytest.raises(CannotBeSaid):
         write([fetch], bakery, names, Chance("1"))
+
+
+@pytest.mark.parametrize(
+    ("command", "slot", "what"),
+    [
+        ("git stash pop stash@{$number}", "number", "stash"),
+        ("git log -$number", "number", None),
+        ("git worktree remove $folder", "folder", "worktree"),
+        ("git am $file", "file", "patch"),
+        ("git add $file", "file", None),
+        ("git config --unset alias.$alias", "alias", "alias"),
+        ("git config alias.$alias $value", "alias", None),
+    ],
+)
+def test_some_commands_take_more_than_the_kind_says(command: str, slot: str, what: str | None) -> None:
+    assert special_kind(slot, command) == what
 
 
 def test_most_operations_can_be_written_about_some_repository(
