@@ -4,7 +4,8 @@ In: patterns, names, recipes, a `Runner`, a seed. Out: variants that were made f
 patterns, or two or three of them behind one another, with values that a recipe's repository holds, in the patterns'
 words; each is proven by running it (`prove`). So that every operation that the patterns know is learned, and that how
 to do two things is learned from more than the few pairs that cases show. What follows from `SEED/FAMILIES/NUMBER` is
-the same on every machine, and a request that would be a leak from the held-out cases is dropped.
+the same on every machine. A request that would be a leak from the held-out cases is dropped, and so is a whole
+operation that is to stay unseen.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from itertools import pairwise
 
 from distill.cases import Case, Recipe
 from distill.sandbox.examiner import Examiner
@@ -20,7 +22,7 @@ from distill.sandbox.execution import Runner
 from distill.sandbox.recipes import Recipes
 from distill.training.chance import Chance
 from distill.training.holdings import Holdings
-from distill.training.patterns import Pattern
+from distill.training.patterns import Pattern, Patterns
 from distill.training.prove import prove
 from distill.training.split import LIMIT, Held
 from distill.training.variants import Material, Variant, VariantSet
@@ -28,6 +30,8 @@ from distill.training.verify_variants import Dropped
 from distill.training.wording import normalize
 from distill.training.writing import CannotBeSaid, write
 
+UNSEEN = "unseen-operation"
+"""The tag of a held-out case whose operation is in no training."""
 _THREE_STEPS = 0.2
 _FOLLOWS = 0.5
 """How often a second step is one that follows the first in a case, where there is one."""
@@ -63,11 +67,12 @@ def compose(
     """
     places = sorted({case.repository for case in cases if case.repository})
     stage = _Stage(runner, {name: recipes[name] for name in places}, material, Held(held_out, limit=limit), seed)
-    families = sorted(material.patterns.all, key=lambda pattern: pattern.family)
+    unseen = held_operations(held_out, cases, material.patterns)
+    families = sorted((each for each in material.patterns.all if each.family not in unseen), key=_by_family)
     wanted = len(families) * (shares.alone + shares.together)
     made: list[Variant] = []
     dropped: Counter[str] = Counter()
-    follows = _follows(cases, material)
+    follows = _follows(cases, material.patterns)
     with ThreadPoolExecutor(threads, thread_name_prefix="compositions") as executor:
         stage.holdings = dict(zip(stage.names, executor.map(stage.look, stage.names), strict=True))
         lines = [_Alone(stage, pattern) for pattern in families]
@@ -223,14 +228,35 @@ class _Chain(_Line):
         return steps
 
 
-def _follows(cases: Sequence[Case], material: Material) -> dict[str, tuple[str, ...]]:
+def held_operations(held_out: Sequence[Case], cases: Sequence[Case], patterns: Patterns) -> frozenset[str]:
+    """The families of the operations that are to stay unseen: what cases tagged `unseen-operation` are about, in
+    whatever form they accept it, unless a training case or a case of a trained operation is about it too."""
+    unseen = {
+        family
+        for case in held_out
+        if UNSEEN in case.tags
+        for command in case.accept
+        for family in _families(command, patterns)
+    }
+    trained = [*cases, *(case for case in held_out if UNSEEN not in case.tags)]
+    return frozenset(unseen - {family for case in trained for family in _families(case.accept[0], patterns)})
+
+
+def _families(command: str, patterns: Patterns) -> list[str]:
+    return [step.pattern.family for step in patterns.match(command) or ()]
+
+
+def _follows(cases: Sequence[Case], patterns: Patterns) -> dict[str, tuple[str, ...]]:
     """For each operation those that stand behind it in a case."""
     found: dict[str, dict[str, None]] = defaultdict(dict)
     for case in cases:
-        steps = material.patterns.match(case.accept[0]) if case.accept else None
-        for first, second in zip(steps or (), (steps or ())[1:], strict=False):
-            found[first.pattern.family].setdefault(second.pattern.family)
+        for first, second in pairwise(_families(case.accept[0], patterns)):
+            found[first].setdefault(second)
     return {family: tuple(sorted(others)) for family, others in found.items()}
+
+
+def _by_family(pattern: Pattern) -> str:
+    return pattern.family
 
 
 def _each_once(made: Sequence[Variant]) -> tuple[tuple[Variant, ...], int]:

@@ -6,7 +6,7 @@ import pytest
 
 from distill.cases import Case, Recipe
 from distill.sandbox.pool import Pool
-from distill.training.compositions import Shares, compose
+from distill.training.compositions import Shares, compose, held_operations
 from distill.training.making import Wanted, make
 from distill.training.patterns import Patterns
 from distill.training.variants import Material, VariantSet
@@ -96,3 +96,23 @@ def test_variants_and_compositions_are_made_together(
         ).variants
         == made.variants[:4]
     )
+
+
+def test_an_operation_that_is_to_stay_unseen_is_not_composed(
+    cases: tuple[Case, ...], recipes: dict[str, Recipe], pool: Pool, few: Material
+) -> None:
+    unseen = cases[0].model_copy(
+        update={"id": "held", "accept": ("git tag v9", "git tag -l"), "tags": ("unseen-operation",)}
+    )
+    seen = unseen.model_copy(update={"id": "held-2", "accept": ("git log -3",), "tags": ("trained-operation",)})
+
+    assert held_operations([unseen, seen], cases, few.patterns) == {"tag-create"}
+    made = compose(cases, recipes, pool, material=few, seed=3, shares=Shares(1, 1), held_out=[unseen, seen])
+    assert not any("tag-create" in each.family for each in made.variants)
+    assert any("log-last" in each.family for each in made.variants)
+
+
+def test_an_operation_of_a_training_case_is_not_unseen(cases: tuple[Case, ...], few: Material) -> None:
+    held = cases[0].model_copy(update={"accept": ("git restore prices.csv",), "tags": ("unseen-operation",)})
+
+    assert held_operations([held], cases, few.patterns) == frozenset()
