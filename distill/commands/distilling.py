@@ -139,7 +139,9 @@ def lineage(
     from distill.loop.train import LINEAGE
 
     try:
-        found = known(settings_of(experiment).store.parent / LINEAGE, model)
+        settings = settings_of(experiment)
+        local = settings.models.get(model)
+        found = known(settings.store.parent / LINEAGE, model, adapter=local.adapter if local else None)
     except NoLineage as error:
         fail(str(error))
     typer.echo(json.dumps(found, indent=2, ensure_ascii=False))

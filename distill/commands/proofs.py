@@ -102,28 +102,19 @@ def variants(
     several in a row, on any repository on which they work. Each one is run in the sandbox before it is kept, and none
     says what a held-out case says.
     """
-    from rich.console import Console
-    from rich.progress import Progress, TaskID
-
     from distill.sandbox.execution import SandboxUnavailable
     from distill.sandbox.pool import open_pool
     from distill.sandbox.recipes import RecipeError
     from distill.sources import SourceError
     from distill.training.making import Wanted, make
+    from distill.training.progress import Bars
     from distill.training.variants import Material, write_variants
 
     held, recipes = cases_of(experiment)
     sources = training_of(training, recipes)
     try:
         material = Material.load(patterns)
-        with open_pool("auto") as pool, Progress(console=Console(stderr=True)) as bars:
-            tasks: dict[str, TaskID] = {}
-
-            def show(what: str, done: int, total: int) -> None:
-                if what not in tasks:
-                    tasks[what] = bars.add_task(what, total=total)
-                bars.update(tasks[what], completed=done)
-
+        with open_pool("auto") as pool, Bars(sys.stderr) as bars:
             found = make(
                 sources,
                 recipes,
@@ -133,7 +124,7 @@ def variants(
                 wanted=Wanted(count, alone, together),
                 held_out=held,
                 threads=pool.size,
-                progress=show,
+                progress=bars.show,
             )
     except (SourceError, SandboxUnavailable, RecipeError) as error:
         fail(str(error))

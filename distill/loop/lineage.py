@@ -29,9 +29,15 @@ def record(folder: Path, model: str, **facts: Any) -> Path:
     return path
 
 
-def lineage(folder: Path, model: str) -> dict[str, Any]:
-    """Everything that is known of a model. Raises `NoLineage`."""
+def lineage(folder: Path, model: str, *, adapter: Path | None = None) -> dict[str, Any]:
+    """Everything that is known of a model; of one that came with its `adapter`, from the JSON file beside that.
+
+    Raises `NoLineage`.
+    """
     path = _path(folder, model)
+    beside = adapter.with_suffix(".json") if adapter is not None else path
+    if not path.exists() and beside.exists():
+        path = beside
     if not path.exists():
         known = sorted(json.loads(each.read_text(encoding="utf-8"))["model"] for each in folder.glob("*.json"))
         others = f"; known are {', '.join(known)}" if known else "; nothing was trained yet"

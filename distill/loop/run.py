@@ -34,6 +34,7 @@ from distill.sandbox.pool import open_pool
 from distill.sandbox.recipes import Recipes
 from distill.suite.experiment import read_system_prompt
 from distill.training.making import Wanted, make
+from distill.training.progress import Bars
 from distill.training.variants import Material, write_variants
 
 PATTERNS = Path("fixtures/patterns")
@@ -117,7 +118,7 @@ class Loop:
         )
         cases = load_cases([self._wishes.training], self._recipes)
         material = Material.load(PATTERNS)
-        with open_pool(self._settings.sandbox) as pool:
+        with open_pool(self._settings.sandbox) as pool, Bars(self._stream) as bars:
             found = make(
                 cases,
                 self._recipes,
@@ -127,6 +128,7 @@ class Loop:
                 wanted=wanted,
                 held_out=self._held,
                 threads=pool.size,
+                progress=bars.show,
             )
         write_variants(found, step.result)
         return step.result
@@ -179,9 +181,16 @@ class Loop:
         given = read_answers(answers)
         self._say(f"dataset: {len(given):,} answers are executed, and those that work are kept")
         by_id = {task.id: task for task in tasks}
-        with open_pool(self._settings.sandbox) as pool:
+        with open_pool(self._settings.sandbox) as pool, Bars(self._stream) as bars:
             examiner = Examiner(pool, Recipes(self._recipes).image)
-            found = verify(given, by_id, self._held, examiner, threads=pool.size)
+            found = verify(
+                given,
+                by_id,
+                self._held,
+                examiner,
+                threads=pool.size,
+                on_progress=lambda done: bars.show("answers", done, len(given)),
+            )
         for fate, count in found.fates.items():
             self._say(f"  {count:>6,}  {fate.value}")
         return write_dataset(found, by_id, self._system_prompt, step.result, validation=self._wishes.validation)

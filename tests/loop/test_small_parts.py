@@ -86,3 +86,13 @@ def test_lineage_grows_and_is_found_by_name(tmp_path: Path) -> None:
     }
     with pytest.raises(NoLineage, match="known are ft:small:local:git:1"):
         lineage(tmp_path, "ft:small:local:git:2")
+
+
+def test_a_model_that_came_with_the_project_has_its_lineage_beside_its_adapter(tmp_path: Path) -> None:
+    (tmp_path / "git.json").write_text('{"model": "ft:small:local:git:1", "base": "small"}')
+
+    found = lineage(tmp_path / "none", "ft:small:local:git:1", adapter=tmp_path / "git.gguf")
+
+    assert found["base"] == "small"
+    with pytest.raises(NoLineage):
+        lineage(tmp_path / "none", "ft:small:local:git:1", adapter=tmp_path / "other.gguf")
