@@ -78,6 +78,11 @@ def export(
     output.parent.mkdir(parents=True, exist_ok=True)
     gguf = output
     if to is Format.SAFETENSORS:
+        if not (adapter.parent / "adapter_config.json").exists():
+            raise ExportError(
+                f"{model} came as one GGUF file, {adapter}, which holds what is served and not what PEFT saved: export "
+                "it --to gguf or --to ollama, or train it here (`distill run`) for safetensors."
+            )
         _merge("safetensors", base, adapter.parent, output)
     else:
         if to is Format.OLLAMA:

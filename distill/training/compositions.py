@@ -10,28 +10,28 @@ operation that is to stay unseen.
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from itertools import pairwise
+from enum import Enum, auto
 
 from distill.cases import Case, Recipe
 from distill.sandbox.examiner import Examiner
-from distill.sandbox.execution import Runner
+from distill.sandbox.execution import Execution, Limits, Runner
+from distill.sandbox.image import Image
 from distill.sandbox.recipes import Recipes
 from distill.training.chance import Chance
 from distill.training.holdings import Holdings
-from distill.training.patterns import Pattern, Patterns
+from distill.training.operations import follows, held_operations
+from distill.training.patterns import Pattern
 from distill.training.prove import prove
 from distill.training.split import LIMIT, Held
 from distill.training.variants import Material, Variant, VariantSet
-from distill.training.verify_variants import Dropped
+from distill.training.verify_variants import NOTHING, Dropped
 from distill.training.wording import normalize
 from distill.training.writing import CannotBeSaid, write
 
-UNSEEN = "unseen-operation"
-"""The tag of a held-out case whose operation is in no training."""
 _THREE_STEPS = 0.2
 _FOLLOWS = 0.5
 """How often a second step is one that follows the first in a case, where there is one."""
@@ -72,7 +72,7 @@ def compose(
     wanted = len(families) * (shares.alone + shares.together)
     made: list[Variant] = []
     dropped: Counter[str] = Counter()
-    follows = _follows(cases, material.patterns)
+    followers = follows(cases, material.patterns)
     with ThreadPoolExecutor(threads, thread_name_prefix="compositions") as executor:
         stage.holdings = dict(zip(stage.names, executor.map(stage.look, stage.names), strict=True))
         lines = [_Alone(stage, pattern) for pattern in families]
@@ -82,7 +82,7 @@ def compose(
             if progress is not None:
                 progress(len(made), wanted)
         works = {line.pattern.family: tuple(line.worked) for line in lines}
-        chains = [_Chain(stage, pattern, works, follows) for pattern in families]
+        chains = [_Chain(stage, pattern, works, followers) for pattern in families]
         for chain in executor.map(lambda each: each.work(shares.together), chains):
             made += chain.made
             dropped.update(chain.dropped)
@@ -95,8 +95,25 @@ def compose(
         variants=variants,
         dropped=dict(sorted(dropped.items(), key=lambda pair: (-pair[1], pair[0]))),
         unfit={line.pattern.family: "it works on no repository" for line in lines if not line.worked},
-        runs=stage.runs,
+        runs=stage.runner.runs,
     )
+
+
+class _DoneNothing:
+    """A runner that does nothing once for each image, instead of once for each request about it."""
+
+    def __init__(self, runner: Runner) -> None:
+        self.runs = 0
+        self._runner = runner
+        self._known: dict[str, Execution] = {}
+
+    def run(self, image: Image, command: str, *, limits: Limits | None = None) -> Execution:
+        if command != NOTHING:
+            self.runs += 1
+            return self._runner.run(image, command, limits=limits if limits is not None else Limits())
+        if image.identity not in self._known:
+            self._known[image.identity] = self._runner.run(image, command)
+        return self._known[image.identity]
 
 
 class _Stage:
@@ -105,30 +122,38 @@ class _Stage:
     def __init__(
         self, runner: Runner, recipes: Mapping[str, Recipe], material: Material, held: Held, seed: int
     ) -> None:
-        self.runs = 0
         self.names = tuple(recipes)
         self.material = material
         self.seed = seed
         self.holdings: dict[str, Holdings] = {}
-        self._runner = runner
+        self.runner = _DoneNothing(runner)
         self._images = Recipes(recipes)
         self._held = held
 
     def look(self, recipe: str) -> Holdings:
-        return Holdings(self._images.image(recipe), self._runner)
+        return Holdings(self._images.image(recipe), self.runner)
 
     def compose(self, patterns: Sequence[Pattern], recipe: str, identity: str) -> Variant:
         """Raises `Dropped`, and `CannotBeSaid` where the repository holds no value for a slot."""
         families = " + ".join(pattern.family for pattern in patterns)
         chance = Chance(f"{self.seed}/{identity}")
         written = write(patterns, self.holdings[recipe], self.material.names, chance)
-        examiner = Examiner(self._runner, self._images.image)
-        self.runs += 1 + len(patterns)
+        examiner = Examiner(self.runner, self._images.image)
         case = prove(written, recipe, examiner, identity=identity, category=patterns[0].family)
         leaks = self._held.leaks(case)
         if leaks:
             raise Dropped(f"would leak from the held-out cases ({leaks[0].measure})")
         return Variant(case=case, source=families, family=families, wording=written.wording, seed=chance.seed)
+
+
+class _Try(Enum):
+    """What became of one attempt."""
+
+    KEPT = auto()
+    SAID_ALREADY = auto()
+    FAILED = auto()
+    NOTHING_TO_NAME = auto()
+    """The repository holds nothing for a slot."""
 
 
 @dataclass
@@ -141,22 +166,21 @@ class _Line:
     dropped: Counter[str] = field(default_factory=Counter)
     _said: set[str] = field(default_factory=set)
 
-    def keep(self, patterns: Sequence[Pattern], recipe: str, identity: str) -> bool | None:
-        """Whether one more was made; None where the repository holds nothing for it."""
+    def keep(self, patterns: Sequence[Pattern], recipe: str, identity: str) -> _Try:
         try:
             variant = self.stage.compose(patterns, recipe, identity)
         except CannotBeSaid:
-            return None
+            return _Try.NOTHING_TO_NAME
         except Dropped as reason:
             self.dropped[str(reason)] += 1
-            return False
+            return _Try.FAILED
         said = normalize(variant.case.request)
         if said in self._said:
             self.dropped["asked already in these words"] += 1
-            return False
+            return _Try.SAID_ALREADY
         self._said.add(said)
         self.made.append(variant)
-        return True
+        return _Try.KEPT
 
 
 @dataclass
@@ -169,18 +193,19 @@ class _Alone(_Line):
         chance = Chance(f"{self.stage.seed}/{self.pattern.family}")
         open_ones = chance.sample(self.stage.names, len(self.stage.names))
         failures: Counter[str] = Counter()
+        patience = _PATIENCE if self.pattern.slots else 1  # without values it fails each time
         number = 0
         while open_ones and len(self.made) < count and number < _MOST_IN_VAIN * (1 + len(self.made)) + len(open_ones):
             recipe = open_ones[number % len(open_ones)]
             number += 1
-            kept = self.keep([self.pattern], recipe, f"{self.pattern.family}-c{number}")
-            if kept:
+            tried = self.keep([self.pattern], recipe, f"{self.pattern.family}-c{number}")
+            if tried is _Try.KEPT:
                 self.worked.setdefault(recipe)
                 failures[recipe] = 0
-                continue
-            failures[recipe] += 1 if kept is False else _PATIENCE
-            if failures[recipe] >= _PATIENCE:
-                open_ones.remove(recipe)
+            elif tried is not _Try.SAID_ALREADY:
+                failures[recipe] += 1
+                if tried is _Try.NOTHING_TO_NAME or failures[recipe] == patience:
+                    open_ones.remove(recipe)
         return self
 
 
@@ -189,18 +214,18 @@ class _Chain(_Line):
     """Requests for the operation with others before or behind it."""
 
     works: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
-    follows: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    followers: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
     def __init__(
         self,
         stage: _Stage,
         pattern: Pattern,
         works: Mapping[str, tuple[str, ...]],
-        follows: Mapping[str, tuple[str, ...]],
+        followers: Mapping[str, tuple[str, ...]],
     ) -> None:
         super().__init__(stage, pattern)
         self.works = works
-        self.follows = follows
+        self.followers = followers
         self._known = {each.family: each for each in stage.material.patterns.all}
 
     def work(self, count: int) -> _Chain:
@@ -218,7 +243,7 @@ class _Chain(_Line):
         here = [family for family, places in self.works.items() if recipe in places]
         steps = [self.pattern]
         for _ in range(1 + chance.happens(_THREE_STEPS)):
-            next_ones = self.follows.get(steps[-1].family, ())
+            next_ones = self.followers.get(steps[-1].family, ())
             if next_ones and chance.happens(_FOLLOWS):
                 steps.append(self._known[chance.pick(next_ones)])
             elif len(steps) == 1 and chance.happens(0.5):
@@ -226,33 +251,6 @@ class _Chain(_Line):
             else:
                 steps.append(self._known[chance.pick(here)])
         return steps
-
-
-def held_operations(held_out: Sequence[Case], cases: Sequence[Case], patterns: Patterns) -> frozenset[str]:
-    """The families of the operations that are to stay unseen: what cases tagged `unseen-operation` are about, in
-    whatever form they accept it, unless a training case or a case of a trained operation is about it too."""
-    unseen = {
-        family
-        for case in held_out
-        if UNSEEN in case.tags
-        for command in case.accept
-        for family in _families(command, patterns)
-    }
-    trained = [*cases, *(case for case in held_out if UNSEEN not in case.tags)]
-    return frozenset(unseen - {family for case in trained for family in _families(case.accept[0], patterns)})
-
-
-def _families(command: str, patterns: Patterns) -> list[str]:
-    return [step.pattern.family for step in patterns.match(command) or ()]
-
-
-def _follows(cases: Sequence[Case], patterns: Patterns) -> dict[str, tuple[str, ...]]:
-    """For each operation those that stand behind it in a case."""
-    found: dict[str, dict[str, None]] = defaultdict(dict)
-    for case in cases:
-        for first, second in pairwise(_families(case.accept[0], patterns)):
-            found[first].setdefault(second)
-    return {family: tuple(sorted(others)) for family, others in found.items()}
 
 
 def _by_family(pattern: Pattern) -> str:

@@ -6,8 +6,9 @@ import pytest
 
 from distill.cases import Case, Recipe
 from distill.sandbox.pool import Pool
-from distill.training.compositions import Shares, compose, held_operations
+from distill.training.compositions import Shares, compose
 from distill.training.making import Wanted, make
+from distill.training.operations import held_operations
 from distill.training.patterns import Patterns
 from distill.training.variants import Material, VariantSet
 from distill.training.wording import normalize
