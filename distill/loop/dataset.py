@@ -230,7 +230,7 @@ Each example was executed in a throw-away repository, and reached the state that
 - content SHA-256: `{card["content_sha256"]}`
 - requests SHA-256: `{card["requests_sha256"]}`
 - system prompt SHA-256: `{card["system_prompt_sha256"]}`
-- from {card["operations"]:,} hand-written training cases
+- from {card["operations"]:,} hand-written training cases and compositions of operations
 """
 
 
