@@ -96,7 +96,7 @@ def variants(
     training: Training = TRAINING,
     experiment: Experiment = EXPERIMENT,
 ) -> None:
-    """Make verified training requests from the training cases and the phrasings.
+    """Make training requests and verify them by running.
 
     Variants are the cases with other names in other words; compositions are operations of the patterns, alone or
     several in a row, on any repository on which they work. Each one is run in the sandbox before it is kept, and none
