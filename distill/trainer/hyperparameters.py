@@ -58,7 +58,7 @@ def resolve(asked: Hyperparameters, examples: int, method: Method, *, rank: int 
     batch_size = choose("batch_size", *_batch(examples))
     multiplier = choose("learning_rate_multiplier", 1.0, f"a peak of {_LEARNING_RATE[method]:g}, usual for adapters")
     if rank is None:
-        rank = choose("lora_rank", _RANK, "enough for a task of a few operations; a higher rank learns more from many examples")
+        rank = choose("lora_rank", _RANK, "enough for a few operations; a higher rank learns more from many examples")
     else:
         why["lora_rank"] = "that of the adapter that is trained further"
     why["lora_alpha"] = "twice the rank"
