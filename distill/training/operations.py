@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from itertools import pairwise
 
 from distill.cases import Case
-from distill.training.patterns import Patterns
+from distill.training.patterns import Patterns, pieces
 
 UNSEEN = "unseen-operation"
 """The tag of a held-out case whose operation is in no training."""
@@ -24,10 +24,10 @@ def held_operations(held_out: Sequence[Case], cases: Sequence[Case], patterns: P
         for case in held_out
         if UNSEEN in case.tags
         for command in case.accept
-        for family in families(command, patterns)
+        for family in families_within(command, patterns)
     }
     trained = [*cases, *(case for case in held_out if UNSEEN not in case.tags)]
-    return frozenset(unseen - {family for case in trained for family in families(case.accept[0], patterns)})
+    return frozenset(unseen - {family for case in trained for family in families_within(case.accept[0], patterns)})
 
 
 def follows(cases: Sequence[Case], patterns: Patterns) -> dict[str, tuple[str, ...]]:
@@ -40,5 +40,11 @@ def follows(cases: Sequence[Case], patterns: Patterns) -> dict[str, tuple[str, .
 
 
 def families(command: str, patterns: Patterns) -> list[str]:
-    """Those of a command's steps; none where no pattern knows it."""
-    return [step.pattern.family for step in patterns.match(command) or ()]
+    """Those of a command's parts, or the one of the whole; none where no pattern knows it."""
+    return [step.pattern.family for step in patterns.parts(command) or patterns.match(command) or ()]
+
+
+def families_within(command: str, patterns: Patterns) -> set[str]:
+    """The one of the whole, and those of its parts that are known, even where another part is not."""
+    lines = (command, *pieces(command))
+    return {step.pattern.family for line in lines for step in patterns.match(line) or ()}

@@ -56,6 +56,11 @@ class Pattern(BaseModel):
         return frozenset(_SLOT.findall(self.commands[0]))
 
     @cached_property
+    def has_steps(self) -> bool:
+        """Whether its command is several, one behind another."""
+        return _CONNECTED.search(self.commands[0]) is not None
+
+    @cached_property
     def shapes(self) -> tuple[_Shape, ...]:
         return tuple(_Shape.of(command) for command in self.commands)
 
@@ -129,10 +134,14 @@ class Patterns:
         merges a branch of a remote or one of this repository, and only the repository knows which.
         """
         whole = self._step(command, tags, branches)
-        if whole is not None:
-            return (whole,)
+        return (whole,) if whole is not None else self.parts(command, tags=tags, branches=branches)
+
+    def parts(
+        self, command: str, *, tags: Collection[str] = (), branches: Collection[str] = ()
+    ) -> tuple[Step, ...] | None:
+        """The same of a command of several parts, each by itself even where one pattern is the whole of it."""
         steps: list[Step] = []
-        for part in _CONNECTED.split(command.strip()):
+        for part in pieces(command):
             line = parse(part)
             if not line.valid or len(line.statements) != 1 or len(line.commands) != 1:
                 return None
@@ -152,6 +161,11 @@ class Patterns:
             if values is not None and not _is_another_ref(values, tags, branches):
                 return Step(pattern, values)
         return None
+
+
+def pieces(command: str) -> list[str]:
+    """What stands between the `&&` and the line ends of a command."""
+    return _CONNECTED.split(command.strip())
 
 
 def _is_another_ref(values: Mapping[str, str], tags: Collection[str], branches: Collection[str]) -> bool:

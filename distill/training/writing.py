@@ -93,10 +93,10 @@ def _values(pattern: Pattern, holdings: Holdings, names: Names, chance: Chance) 
 
 _SPECIAL = (
     (r"stash@\{\$SLOT\}|stash \w+ \$SLOT", "stash"),
-    (r"git worktree (?!add).*\$SLOT", "worktree"),
-    (r"git submodule (?!add).*\$SLOT", "submodule"),
-    (r"git (?:am|apply) .*\$SLOT", "patch"),
-    (r"git bundle (?!create).*\$SLOT|git fetch \$SLOT \S+:", "bundle"),
+    (r"git worktree (?!add)[^&]*\$SLOT", "worktree"),
+    (r"git submodule (?!add)[^&]*\$SLOT", "submodule"),
+    (r"git (?:am|apply) [^&]*\$SLOT", "patch"),
+    (r"git bundle (?!create)[^&]*\$SLOT|git fetch \$SLOT \S+:", "bundle"),
     (r"git config .*(?:--unset|--get) alias\.\$SLOT|git config (?:--global )?alias\.\$SLOT$", "alias"),
 )
 """Where a slot stands for something else than its kind has in general."""

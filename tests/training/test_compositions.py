@@ -9,7 +9,7 @@ from distill.sandbox.pool import Pool
 from distill.training.compositions import Shares, compose
 from distill.training.making import Wanted, make
 from distill.training.operations import held_operations
-from distill.training.patterns import Patterns
+from distill.training.patterns import Pattern, Patterns
 from distill.training.variants import Material, VariantSet
 from distill.training.wording import normalize
 
@@ -117,3 +117,25 @@ def test_an_operation_of_a_training_case_is_not_unseen(cases: tuple[Case, ...], 
     held = cases[0].model_copy(update={"accept": ("git restore prices.csv",), "tags": ("unseen-operation",)})
 
     assert held_operations([held], cases, few.patterns) == frozenset()
+
+
+def test_several_commands_that_are_said_as_one_are_asked_for_by_themselves(
+    cases: tuple[Case, ...], recipes: dict[str, Recipe], pool: Pool, few: Material
+) -> None:
+    tag_and_branch = Pattern(
+        family="tag-and-branch",
+        commands=("git tag $new_tag && git branch $new_branch",),
+        requests=tuple(
+            f"{way} $new_tag, and start $new_branch" for way in ("tag", "mark", "label", "call it", "a", "as")
+        ),
+    )
+    material = Material(Patterns([*few.patterns.all, tag_and_branch]), few.names)
+    shares = Shares(2, 1)
+    made = compose(cases, recipes, pool, material=material, seed=3, shares=shares).variants
+    held = cases[0].model_copy(update={"id": "held", "accept": ("git tag v9",), "tags": ("unseen-operation",)})
+    without = compose(cases, recipes, pool, material=material, seed=3, shares=shares, held_out=[held]).variants
+
+    assert sum(each.family == "tag-and-branch" for each in made) == 3
+    assert not any("tag-and-branch" in each.family and " + " in each.family for each in made)
+    assert without
+    assert not any("tag" in each.family for each in without), "one of its parts is to stay unseen"

@@ -27,10 +27,10 @@ MATCHES = [
     ("git show v1:docs/a.md", [("show-file-at", {"rev": "v1", "file": "docs/a.md"})]),
     ("echo '*.log' >> .gitignore", [("ignore-pattern", {"ignore": "*.log"})]),
     (
-        "git add a.txt && git commit --amend --no-edit",
-        [("add-file", {"file": "a.txt"}), ("amend-no-edit", {})],
+        "git add a.txt && git stash",
+        [("add-file", {"file": "a.txt"}), ("stash", {})],
     ),
-    ("git stash\ngit switch main", [("stash", {}), ("switch", {"branch": "main"})]),
+    ("git stash drop\ngit switch main", [("stash-drop", {}), ("switch", {"branch": "main"})]),
 ]
 UNKNOWN = [
     "echo '*.log' > .gitignore",
@@ -56,11 +56,18 @@ def test_a_command_is_read_as_its_pattern(
 def test_a_tag_is_not_called_a_branch(patterns: Patterns) -> None:
     branch = patterns.match("git push origin v1", tags=["v2"])
     tag = patterns.match("git push origin v1", tags=["v1"])
-    made = patterns.match("git tag v1 && git push origin v1")
+    made = patterns.parts("git tag v1 && git push origin v1")
 
     assert branch is not None and [step.pattern.family for step in branch] == ["push-branch"]
     assert tag is not None and [step.pattern.family for step in tag] == ["push-tag"]
     assert made is not None and [step.pattern.family for step in made] == ["tag-create", "push-tag"]
+
+
+def test_what_one_pattern_says_is_one_step_unless_its_parts_are_asked_for(patterns: Patterns) -> None:
+    command = "git tag v1 v0 && git tag -d v0"
+
+    assert [step.pattern.family for step in patterns.match(command) or ()] == ["tag-rename"]
+    assert [step.pattern.family for step in patterns.parts(command) or ()] == ["tag-create-at", "tag-delete"]
 
 
 def test_a_branch_with_a_slash_is_not_called_a_remotes(patterns: Patterns) -> None:
