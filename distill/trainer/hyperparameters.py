@@ -19,7 +19,9 @@ _MOST_EPOCHS = 25
 _STEPS_AN_EPOCH = 16
 _LARGEST_BATCH = 8
 _RANK = 16
-_LEARNING_RATE = {"supervised": 1e-3, "dpo": 5e-5}
+_LEARNING_RATE = {"supervised": 3e-4, "dpo": 5e-5}
+_LEARNING_RATE_RATIO = {"supervised": 16.0, "dpo": 1.0}
+"""LoRA+ (https://arxiv.org/abs/2402.12354), with the ratio of its authors."""
 _BETA = 0.1
 
 Value = TypeVar("Value")
@@ -34,6 +36,8 @@ class Plan:
     learning_rate_multiplier: float
     learning_rate: float
     """The highest one: it rises over the first twentieth of the steps and then falls to 0 in a straight line."""
+    learning_rate_ratio: float
+    """How much higher that of the second matrix (B) of each pair of the adapter is."""
     lora_rank: int
     lora_alpha: int
     beta: float | None
@@ -70,6 +74,7 @@ def resolve(asked: Hyperparameters, examples: int, method: Method, *, rank: int 
         batch_size=batch_size,
         learning_rate_multiplier=multiplier,
         learning_rate=_LEARNING_RATE[method] * multiplier,
+        learning_rate_ratio=_LEARNING_RATE_RATIO[method],
         lora_rank=rank,
         lora_alpha=2 * rank,
         beta=beta,

@@ -146,3 +146,21 @@ def make_job(tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRe
         return JobFolder(folder)
 
     return make
+
+
+@pytest.fixture(scope="session")
+def ask() -> Callable[..., Any]:
+    return _ask
+
+
+def _ask(script: str, *arguments: object) -> Any:
+    """What a script prints in its last line, as JSON."""
+    done = subprocess.run(
+        [sys.executable, "-c", script, *map(str, arguments)],
+        capture_output=True,
+        text=True,
+        timeout=540,
+        env=os.environ | {"OMP_WAIT_POLICY": "PASSIVE", "OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1"},
+    )
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout.splitlines()[-1])

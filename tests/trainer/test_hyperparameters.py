@@ -52,3 +52,8 @@ def test_an_adapter_that_is_trained_further_keeps_its_rank() -> None:
     plan = resolve(Hyperparameters(lora_rank=64), 100, "supervised", rank=8)
     assert (plan.lora_rank, plan.lora_alpha) == (8, 16)
     assert "trained further" in plan.why["lora_rank"]
+
+
+def test_the_rates_of_an_adapters_two_matrices_differ_where_answers_are_learned() -> None:
+    assert resolve(AUTO, 100, "supervised").learning_rate_ratio == 16
+    assert resolve(AUTO, 100, "dpo").learning_rate_ratio == 1

@@ -5,29 +5,15 @@ The computing happens in a process of its own, which prints what it found.
 
 from __future__ import annotations
 
-import json
-import os
-import subprocess
-import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+Ask = Callable[..., Any]
+
 pytestmark = pytest.mark.slow
-
-
-def ask(script: str, *arguments: object) -> Any:
-    """What a script prints in its last line, as JSON."""
-    done = subprocess.run(
-        [sys.executable, "-c", script, *map(str, arguments)],
-        capture_output=True,
-        text=True,
-        timeout=540,
-        env=os.environ | {"OMP_WAIT_POLICY": "PASSIVE", "OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1"},
-    )
-    assert done.returncode == 0, done.stderr
-    return json.loads(done.stdout.splitlines()[-1])
 
 
 _ROWS = """
@@ -63,7 +49,7 @@ print(json.dumps({
 """
 
 
-def test_only_the_assistants_weighted_words_are_learned_with_the_end_of_the_turn(tiny_model: Path) -> None:
+def test_only_the_assistants_weighted_words_are_learned_with_the_end_of_the_turn(ask: Ask, tiny_model: Path) -> None:
     found = ask(_ROWS, tiny_model)
     assert found["text"] == (
         "<|im_start|>system\nBe brief.<|im_end|>\n<|im_start|>user\na?<|im_end|>\n"
@@ -158,7 +144,7 @@ print(json.dumps(found))
 """
 
 
-def test_the_packed_loss_and_its_gradient_are_those_of_each_row_alone(tiny_model: Path) -> None:
+def test_the_packed_loss_and_its_gradient_are_those_of_each_row_alone(ask: Ask, tiny_model: Path) -> None:
     found = ask(_LOSSES, tiny_model)
     for it in found.pop("pairs").values():
         assert it["off"] < 1e-5
@@ -233,7 +219,9 @@ print(json.dumps(found))
 """
 
 
-def test_an_exported_adapter_and_a_merged_model_answer_as_the_trained_one(tiny_model: Path, tmp_path: Path) -> None:
+def test_an_exported_adapter_and_a_merged_model_answer_as_the_trained_one(
+    ask: Ask, tiny_model: Path, tmp_path: Path
+) -> None:
     found = ask(_EXPORT, tiny_model, tmp_path)
     assert found["right"] > 0.8  # random weights are not sure of anything, so that roundings decide now and then
     assert found["merged"] > 0.8

@@ -84,6 +84,23 @@ def test_a_job_runs_to_its_end(whole: tuple[Any, Any]) -> None:
 
 
 @pytest.mark.slow
+def test_the_second_matrices_learn_sixteen_times_as_fast(whole: tuple[Any, Any], ask: Callable[..., Any]) -> None:
+    job, outcome = whole
+    (prepared,) = outcome.of("prepared")
+    rates = ask(
+        """
+import json, sys, torch
+groups = torch.load(sys.argv[1] + "/checkpoints/step-15/optimizer.pt", weights_only=True)["param_groups"]
+print(json.dumps([group["initial_lr"] for group in groups if group["params"]]))
+""",
+        job.path,
+    )
+
+    assert prepared["hyperparameters"]["learning_rate"] == pytest.approx(1.5e-3)
+    assert sorted(rates) == pytest.approx([1.5e-3, 24e-3])
+
+
+@pytest.mark.slow
 def test_a_job_that_has_ended_can_be_started_again(whole: tuple[Any, Any]) -> None:
     job, _ = whole
     again = job.run()
