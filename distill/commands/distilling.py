@@ -83,7 +83,7 @@ def run(
     variants: Annotated[
         int, typer.Option(min=0, help="Variants of the cases to learn from; 0: the cases alone.")
     ] = 3000,
-    alone: Annotated[int, typer.Option(min=0, help="Further requests for each operation by itself.")] = 16,
+    alone: Annotated[int, typer.Option(min=0, help="Further requests for each operation by itself.")] = 20,
     together: Annotated[int, typer.Option(min=0, help="Further requests for each operation with others.")] = 8,
     samples: Annotated[int, typer.Option(min=1, help="Answers of the teacher per request.")] = 1,
     max_cost: Annotated[float | None, typer.Option(min=0, help="US dollars that are never exceeded.")] = None,

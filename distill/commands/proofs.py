@@ -89,7 +89,7 @@ def validate(
 def variants(
     output: Annotated[Path, typer.Option(metavar="FILE")] = Path(".distill/variants.jsonl"),
     count: Annotated[int, typer.Option(min=1, help="How many variants of the cases to make.")] = 3000,
-    alone: Annotated[int, typer.Option(min=0, help="Compositions of each operation by itself.")] = 16,
+    alone: Annotated[int, typer.Option(min=0, help="Compositions of each operation by itself.")] = 20,
     together: Annotated[int, typer.Option(min=0, help="Compositions of each operation with others.")] = 8,
     seed: Annotated[int, typer.Option(help="The same seed gives the same bytes.")] = 1,
     patterns: Annotated[Path, typer.Option(metavar="DIR", help="Phrasings and names.")] = Path("fixtures/patterns"),

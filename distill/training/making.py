@@ -25,7 +25,7 @@ class Wanted:
 
     variants: int = 3000
     """Of the cases, in all."""
-    alone: int = 16
+    alone: int = 20
     """Compositions of each operation by itself."""
     together: int = 8
     """Compositions of each operation with one or two others."""
