@@ -16,12 +16,12 @@ from typing import TextIO
 import openai
 from openai.types.fine_tuning import FineTuningJob, FineTuningJobEvent
 
-import distill
 from distill.cases import Recipe
 from distill.config import Config
 from distill.loop import jobs
 from distill.loop.answers import TeacherAnswer
 from distill.loop.choose import Candidate, Score, choose
+from distill.loop.code import code_version
 from distill.loop.collect import collect
 from distill.loop.dataset import PREFERENCES, TRAIN, VALIDATION, Dataset, validation_cases
 from distill.loop.doors import explained, past_shutdown
@@ -113,7 +113,7 @@ def train(
             {"model": score.candidate.model, "step": score.candidate.step, "passed": score.passed, "of": score.total}
             for score in scores
         ],
-        code=f"distill {distill.__version__}",
+        code=code_version(),
     )
     return Trained(model=best.model, job=job.id, scores=scores, lineage=path)
 

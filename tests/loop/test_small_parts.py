@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
 
 from distill.config import Training
 from distill.loop.answers import AnswersError, read_answers, write_answers
+from distill.loop.code import code_version
 from distill.loop.lineage import NoLineage, lineage, record
 from distill.loop.steps import Step, files_hash, inputs_hash
 from distill.loop.sweep import SweepError, grid
@@ -96,3 +98,8 @@ def test_a_model_that_came_with_the_project_has_its_lineage_beside_its_adapter(t
     assert found["base"] == "small"
     with pytest.raises(NoLineage):
         lineage(tmp_path / "none", "ft:small:local:git:1", adapter=tmp_path / "other.gguf")
+
+
+def test_the_code_is_named_by_its_version_and_by_what_it_is() -> None:
+    assert re.fullmatch(r"distill \d+\.\d+\.\d+ \([0-9a-f]{12}\)", code_version())
+    assert code_version() == code_version()
