@@ -74,6 +74,7 @@ def export(
     if output.exists():
         raise ExportError(f"{output} is there already; name another place with --output, or remove it.")
     adapter = _adapter(model, settings)
+    settings = _unmerged(settings)
     base = locate(model, settings.local_models()).gguf
     output.parent.mkdir(parents=True, exist_ok=True)
     gguf = output
@@ -130,6 +131,12 @@ def _adapter(model: str, settings: Config) -> Path:
         there = f"There are: {', '.join(trained)}." if trained else "None has been trained yet."
         raise ExportError(f"{model!r} is no model that was fine-tuned on this machine. {there}")
     return known.adapter
+
+
+def _unmerged(settings: Config) -> Config:
+    """The experiment with each adapter beside its base: what is merged already would be merged twice."""
+    models = {name: model.model_copy(update={"merged": False}) for name, model in settings.models.items()}
+    return settings.model_copy(update={"models": models})
 
 
 def _merge(kind: str, base: Path, adapter: Path, target: Path) -> None:
