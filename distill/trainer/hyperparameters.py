@@ -19,7 +19,7 @@ _MOST_EPOCHS = 25
 _STEPS_AN_EPOCH = 16
 _LARGEST_BATCH = 8
 _RANK = 16
-_LEARNING_RATE = {"supervised": 3e-4, "dpo": 5e-5}
+_LEARNING_RATE = {"supervised": 3e-4, "dpo": 2e-5}
 _LEARNING_RATE_RATIO = {"supervised": 16.0, "dpo": 1.0}
 """LoRA+ (https://arxiv.org/abs/2402.12354), with the ratio of its authors."""
 _BETA = 0.1
@@ -60,7 +60,7 @@ def resolve(asked: Hyperparameters, examples: int, method: Method, *, rank: int 
 
     n_epochs = choose("n_epochs", *_epochs(examples))
     batch_size = choose("batch_size", *_batch(examples))
-    multiplier = choose("learning_rate_multiplier", 1.0, f"a peak of {_LEARNING_RATE[method]:g}, usual for adapters")
+    multiplier = choose("learning_rate_multiplier", 1.0, f"a peak of {_LEARNING_RATE[method]:g}")
     if rank is None:
         rank = choose("lora_rank", _RANK, "enough for a few operations; a higher rank learns more from many examples")
     else:

@@ -146,15 +146,15 @@ def test_preferences_are_learned(make_job: MakeJob) -> None:
         name="preferences",
         method="dpo",
         validation=[preference(1)],
-        hyperparameters={"n_epochs": 3, "batch_size": 4, "learning_rate_multiplier": 100.0, "beta": 0.5},
+        hyperparameters={"n_epochs": 3, "batch_size": 4, "learning_rate_multiplier": 250.0, "beta": 0.5},
     )
     outcome = job.run()
     assert outcome.code == 0, outcome.log
     steps = outcome.of("step")
-    assert steps[0]["train_loss"] == pytest.approx(0.6931, abs=0.01)  # nothing is preferred yet
-    assert steps[-1]["train_loss"] < 0.6
+    lower = steps[0]["train_loss"] - 1.0  # preferring alone takes away 0.69 at most: the answer itself is learned too
+    assert steps[-1]["train_loss"] < lower
     assert steps[-1]["train_preference_accuracy"] == 1.0
-    assert outcome.of("checkpoint")[-1]["metrics"]["full_valid_loss"] < 0.6
+    assert outcome.of("checkpoint")[-1]["metrics"]["full_valid_loss"] < lower
 
 
 @pytest.mark.slow
