@@ -21,8 +21,12 @@ class NoLineage(Exception):
 
 
 def record(folder: Path, model: str, **facts: Any) -> Path:
-    """Add facts to a model's lineage; those of the same name are replaced. Raises `OSError`."""
+    """Add facts to a model's lineage; those of the same name are replaced. With a `base` that was trained as well comes
+    all that is known of that one. Raises `OSError`."""
     path = _path(folder, model)
+    earlier = _path(folder, str(facts.get("base")))
+    if earlier.exists():
+        facts["base_lineage"] = json.loads(earlier.read_text(encoding="utf-8"))
     known = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {"model": model}
     folder.mkdir(parents=True, exist_ok=True)
     write_whole(path, json.dumps({**known, **facts}, indent=2, ensure_ascii=False) + "\n")

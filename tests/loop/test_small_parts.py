@@ -90,6 +90,18 @@ def test_lineage_grows_and_is_found_by_name(tmp_path: Path) -> None:
         lineage(tmp_path, "ft:small:local:git:2")
 
 
+def test_a_model_that_was_trained_further_has_the_lineage_of_what_it_was(tmp_path: Path) -> None:
+    record(tmp_path, "ft:small:local:git:1", base="small", job="ftjob-1")
+    record(tmp_path, "ft:small:local:git:2", base="ft:small:local:git:1", job="ftjob-2")
+
+    assert lineage(tmp_path, "ft:small:local:git:2") == {
+        "model": "ft:small:local:git:2",
+        "base": "ft:small:local:git:1",
+        "job": "ftjob-2",
+        "base_lineage": {"model": "ft:small:local:git:1", "base": "small", "job": "ftjob-1"},
+    }
+
+
 def test_a_model_that_came_with_the_project_has_its_lineage_beside_its_adapter(tmp_path: Path) -> None:
     (tmp_path / "git.json").write_text('{"model": "ft:small:local:git:1", "base": "small"}')
 
