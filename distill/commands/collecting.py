@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from distill.commands.shared import EXPERIMENT, TRAINING, Experiment, Training, cases_of, fail, settings_of
+from distill.commands.shared import EXPERIMENT, TRAINING, Experiment, Training, cases_of, fail, recipes_of, settings_of
 
 if TYPE_CHECKING:
     from distill.cases import Recipe
@@ -50,7 +50,6 @@ def collect(
     Every answer is stored at once, so that an interrupted collection goes on where it stopped, and is filed at the
     server (`store=True`) with metadata. What it costs is estimated first. Then: `distill verify`.
     """
-    from distill.cases import load_recipes
     from distill.loop.answers import write_answers
     from distill.loop.budget import Estimate, PriceUnknown
     from distill.loop.collect import collect as ask_all
@@ -63,11 +62,7 @@ def collect(
     name = model or settings.teacher
     if name is None:
         fail("there is no teacher: name a model with --model, or as `teacher:` in distill.yaml")
-    try:
-        recipes = load_recipes(settings.repositories)
-    except SourceError as error:
-        fail(str(error))
-    tasks = _tasks(training, variants, recipes)[:limit]
+    tasks = _tasks(training, variants, recipes_of(settings))[:limit]
     if from_stored:
         _pull(name, _pairs(metadata, settings.metadata), tasks, output)
         return

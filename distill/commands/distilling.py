@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from distill.commands.collecting import DATASET
-from distill.commands.shared import EXPERIMENT, TRAINING, Experiment, Training, cases_of, fail, settings_of
+from distill.commands.shared import EXPERIMENT, TRAINING, Experiment, Training, cases_of, fail, recipes_of, settings_of
 from distill.loop.formats import Format
 
 if TYPE_CHECKING:
@@ -38,7 +38,6 @@ def train(
     At OpenAI or on this machine, by the same calls. A job that runs already is followed and never created twice; of
     its checkpoints the one is taken whose answers work most often on the validation requests.
     """
-    from distill.cases import load_recipes
     from distill.loop.dataset import read_dataset
     from distill.loop.sweep import grid
     from distill.loop.train import train as fine_tune
@@ -50,8 +49,8 @@ def train(
     changed |= {"base": base} if base else {}
     changed |= {"seed": seed} if seed is not None else {}
     settings = settings.model_copy(update={"training": settings.training.model_copy(update=changed)})
+    recipes = recipes_of(settings)
     try:
-        recipes = load_recipes(settings.repositories)
         prices = load_prices(settings.prices)
         lessons = read_dataset(dataset)
         plans = grid(settings.training, sweep or [])
@@ -83,7 +82,7 @@ def run(
     variants: Annotated[
         int, typer.Option(min=0, help="Variants of the cases to learn from; 0: the cases alone.")
     ] = 3000,
-    alone: Annotated[int, typer.Option(min=0, help="Further requests for each operation by itself.")] = 20,
+    alone: Annotated[int, typer.Option(min=0, help="Further requests for each operation by itself.")] = 16,
     together: Annotated[int, typer.Option(min=0, help="Further requests for each operation with others.")] = 8,
     samples: Annotated[int, typer.Option(min=1, help="Answers of the teacher per request.")] = 1,
     max_cost: Annotated[float | None, typer.Option(min=0, help="US dollars that are never exceeded.")] = None,

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from distill.commands.shared import EXPERIMENT, TRAINING, Experiment, Training, cases_of, fail, training_of
+from distill.commands.shared import EXPERIMENT, TRAINING, Experiment, Training, cases_of, fail, settings_of, training_of
 
 EQUIVALENTS = Path("fixtures/equivalent-mutants.yaml")
 
@@ -89,7 +89,7 @@ def validate(
 def variants(
     output: Annotated[Path, typer.Option(metavar="FILE")] = Path(".distill/variants.jsonl"),
     count: Annotated[int, typer.Option(min=1, help="How many variants of the cases to make.")] = 3000,
-    alone: Annotated[int, typer.Option(min=0, help="Compositions of each operation by itself.")] = 20,
+    alone: Annotated[int, typer.Option(min=0, help="Compositions of each operation by itself.")] = 16,
     together: Annotated[int, typer.Option(min=0, help="Compositions of each operation with others.")] = 8,
     seed: Annotated[int, typer.Option(help="The same seed gives the same bytes.")] = 1,
     patterns: Annotated[Path, typer.Option(metavar="DIR", help="Phrasings and names.")] = Path("fixtures/patterns"),
@@ -108,6 +108,7 @@ def variants(
     from distill.sources import SourceError
     from distill.training.making import Wanted, make
     from distill.training.progress import Bars
+    from distill.training.twins import FILE, keep_twins
     from distill.training.variants import Material, write_variants
 
     held, recipes = cases_of(experiment)
@@ -129,6 +130,7 @@ def variants(
     except (SourceError, SandboxUnavailable, RecipeError) as error:
         fail(str(error))
     write_variants(found, output)
+    keep_twins(settings_of(experiment).store.parent / FILE, found.twins)
     for reason, number in found.dropped.items():
         typer.echo(f"dropped {number:>6}: {reason}")
     for case, reason in found.unfit.items():

@@ -33,14 +33,25 @@ def settings_of(path: Path) -> Config:
 
 def cases_of(experiment: Path) -> tuple[tuple[Case, ...], dict[str, Recipe]]:
     """The experiment's cases and recipes, or the end of the command with the lines of the mistakes in them."""
-    from distill.cases import load_cases, load_recipes
+    from distill.cases import load_cases
     from distill.sources import SourceError
 
     settings = settings_of(experiment)
+    recipes = recipes_of(settings)
     try:
-        recipes = load_recipes(settings.repositories)
         return load_cases(settings.cases, recipes), recipes
     except SourceError as error:
+        fail(str(error))
+
+
+def recipes_of(settings: Config) -> dict[str, Recipe]:
+    """The experiment's recipes and their twins, or the end of the command."""
+    from distill.loop.tasks import every_recipe
+    from distill.sources import SourceError
+
+    try:
+        return every_recipe(settings)
+    except (SourceError, OSError, ValueError) as error:
         fail(str(error))
 
 

@@ -16,14 +16,14 @@ from pathlib import Path
 from typing import TextIO
 
 import distill
-from distill.cases import Case, Recipe, case_set_hash, load_cases, load_recipes
+from distill.cases import Case, Recipe, case_set_hash, load_cases
 from distill.config import Config
 from distill.loop.answers import read_answers, write_answers
 from distill.loop.budget import Estimate
 from distill.loop.collect import collect
 from distill.loop.dataset import Dataset, read_dataset, write_dataset
 from distill.loop.steps import Step, files_hash, inputs_hash
-from distill.loop.tasks import Task, load_tasks, tasks_hash
+from distill.loop.tasks import Task, every_recipe, load_tasks, tasks_hash
 from distill.loop.train import Observer, Trained, base_of, train
 from distill.loop.verify import verify
 from distill.models.completion import ModelError
@@ -35,6 +35,7 @@ from distill.sandbox.recipes import Recipes
 from distill.suite.experiment import read_system_prompt
 from distill.training.making import Wanted, make
 from distill.training.progress import Bars
+from distill.training.twins import FILE, keep_twins
 from distill.training.variants import Material, write_variants
 
 PATTERNS = Path("fixtures/patterns")
@@ -83,7 +84,7 @@ class Loop:
         self._observer = observer
         self._stream = stream
         self._folder = settings.store.parent / "steps"
-        self._recipes: dict[str, Recipe] = load_recipes(settings.repositories)
+        self._recipes: dict[str, Recipe] = every_recipe(settings)
         self._held: tuple[Case, ...] = load_cases(settings.cases, self._recipes)
         self._prices: Prices = load_prices(settings.prices)
         self._system_prompt = read_system_prompt(settings.system_prompt)
@@ -130,6 +131,8 @@ class Loop:
                 threads=pool.size,
                 progress=bars.show,
             )
+        keep_twins(self._settings.store.parent / FILE, found.twins)  # first: requests without their twins cannot be run
+        self._recipes = every_recipe(self._settings)
         write_variants(found, step.result)
         return step.result
 

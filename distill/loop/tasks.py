@@ -12,7 +12,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from distill.cases import Case, Recipe, load_cases
+from distill.cases import Case, Recipe, load_cases, load_recipes
+from distill.config import Config
+from distill.training.twins import FILE, read_twins
 from distill.training.variants import read_variants
 
 
@@ -29,6 +31,12 @@ class Task:
     @property
     def id(self) -> str:
         return self.case.id
+
+
+def every_recipe(settings: Config) -> dict[str, Recipe]:
+    """The experiment's recipes and the twins that were made of them, by name. Raises `SourceError`, `OSError` and
+    `ValueError`."""
+    return {**read_twins(settings.store.parent / FILE), **load_recipes(settings.repositories)}
 
 
 def load_tasks(folder: Path, recipes: Mapping[str, Recipe], variants: Path | None = None) -> tuple[Task, ...]:

@@ -47,6 +47,14 @@ class Recipes:
         self._images: dict[str, Image] = {}
         self._locks = {name: Lock() for name in self._recipes}
 
+    def add(self, recipe: Recipe) -> Image:
+        """Take in one more recipe, and build it. Raises `RecipeError`, and then does not know it."""
+        image = build(recipe)
+        self._images[recipe.name] = image
+        self._locks[recipe.name] = Lock()
+        self._recipes[recipe.name] = recipe
+        return image
+
     def image(self, name: str) -> Image:
         """The image of the recipe called `name`. Raises `RecipeError` when there is none, or a step fails."""
         if name not in self._recipes:

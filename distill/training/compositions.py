@@ -11,19 +11,24 @@ operation that is to stay unseen. A pattern that is itself several commands is o
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 from distill.cases import Case, Recipe
 from distill.sandbox.execution import Runner
 from distill.training.lines import Alone, Chain
+from distill.training.operations import families as operations_of
 from distill.training.operations import follows, held_operations
 from distill.training.patterns import Pattern
 from distill.training.split import LIMIT, Held
 from distill.training.stage import Stage
 from distill.training.variants import Material, Variant, VariantSet
 from distill.training.wording import normalize
+
+_ASKED_FOR = 2
+"""How many times as many requests an operation gets alone that the training cases ask for: it is what people want most,
+and its rarer neighbors (`git add -u` beside `-A`) are not to be taken for it as often as not."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,9 +38,11 @@ class Shares:
     alone: int
     together: int
 
-    def of(self, pattern: Pattern) -> int:
-        """How many are wanted of it by itself."""
-        return self.alone + self.together if pattern.has_steps else self.alone
+    def of(self, pattern: Pattern, asked_for: Collection[str]) -> int:
+        """How many are wanted of it by itself. `asked_for`: the operations of the training cases."""
+        if pattern.has_steps:
+            return self.alone + self.together
+        return self.alone * _ASKED_FOR if pattern.family in asked_for else self.alone
 
 
 def compose(
@@ -59,14 +66,15 @@ def compose(
     unseen = held_operations(held_out, cases, material.patterns)
     stage = Stage(runner, {name: recipes[name] for name in places}, material, Held(held_out, limit=limit), seed, unseen)
     families = sorted((each for each in material.patterns.all if each.family not in unseen), key=_by_family)
-    wanted = len(families) * (shares.alone + shares.together)
+    asked_for = {family for case in cases for family in operations_of(case.accept[0], material.patterns)}
+    wanted = sum(shares.of(each, asked_for) + (0 if each.has_steps else shares.together) for each in families)
     made: list[Variant] = []
     dropped: Counter[str] = Counter()
     followers = follows(cases, material.patterns)
     with ThreadPoolExecutor(threads, thread_name_prefix="compositions") as executor:
-        stage.holdings = dict(zip(stage.names, executor.map(stage.look, stage.names), strict=True))
+        list(executor.map(stage.look, stage.names))
         lines = [Alone(stage, pattern) for pattern in families]
-        for line in executor.map(lambda each: each.work(shares.of(each.pattern)), lines):
+        for line in executor.map(lambda each: each.work(shares.of(each.pattern, asked_for)), lines):
             made += line.made
             dropped.update(line.dropped)
             if progress is not None:
@@ -86,7 +94,14 @@ def compose(
         dropped=dict(sorted(dropped.items(), key=lambda pair: (-pair[1], pair[0]))),
         unfit={line.pattern.family: "it works on no repository" for line in lines if not line.worked},
         runs=stage.runner.runs,
+        twins=_used(stage, variants),
     )
+
+
+def _used(stage: Stage, variants: Sequence[Variant]) -> tuple[Recipe, ...]:
+    """The twins that requests stand on."""
+    places = {variant.case.repository for variant in variants}
+    return tuple(each for twins in stage.twins.values() for each in twins if each.name in places)
 
 
 def _by_family(pattern: Pattern) -> str:

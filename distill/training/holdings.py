@@ -29,6 +29,17 @@ git grep -hoE '[A-Za-z_]{5,}' | sort -u | head -n 60 | sed 's/^/word /'
 """
 _FOUND = ("submodule", "stash", "worktree")
 _REVISIONS = ("HEAD~1", "HEAD~2", "HEAD~3", "HEAD", "HEAD^", "HEAD~4")
+DATES = (
+    "2023-12-01",
+    "2024-05-17",
+    "2024-09-30",
+    "2024-11-05",
+    "2025-01-20",
+    "2025-02-14",
+    "2025-03-02",
+    "2025-03-10",
+)
+"""Days around those of the commits: whether something happened since or until then is seen by running."""
 _SETTINGS = {
     "core.editor": ("nano", "vim", "emacs", "micro"),
     "pull.rebase": ("true", "false"),
@@ -95,7 +106,7 @@ class Holdings:
             "text": (*_words(told["subject"]), *told["word"]),
             "glob": (*(f"*{suffix}" for suffix in suffixes), *_tag_globs(named["tag"])),
             "author": told["author"],
-            "date": told["date"],
+            "date": (*told["date"], *DATES),
             "function": told["function"],
             "count": ("2", "3", "4", "5"),
             "submodule": told["submodule"],

@@ -46,10 +46,12 @@ class Line:
     made: list[Variant] = field(default_factory=list)
     dropped: Counter[str] = field(default_factory=Counter)
     _said: set[str] = field(default_factory=set)
+    _heard: set[str] = field(default_factory=set)
+    """The wordings, so that each one is used before any is used again."""
 
     def keep(self, patterns: Sequence[Pattern], recipe: str, identity: str) -> Try:
         try:
-            variant = self.stage.compose(patterns, recipe, identity)
+            variant = self.stage.compose(patterns, recipe, identity, self._heard)
         except CannotBeSaid:
             return Try.NOTHING_TO_NAME
         except Dropped as reason:
@@ -60,6 +62,7 @@ class Line:
             self.dropped["asked already in these words"] += 1
             return Try.SAID_ALREADY
         self._said.add(said)
+        self._heard.update(variant.wording.split(" + "))
         self.made.append(variant)
         return Try.KEPT
 

@@ -25,7 +25,7 @@ class Wanted:
 
     variants: int = 3000
     """Of the cases, in all."""
-    alone: int = 20
+    alone: int = 16
     """Compositions of each operation by itself."""
     together: int = 8
     """Compositions of each operation with one or two others."""
@@ -76,4 +76,5 @@ def make(
         dropped=dict(sorted(dropped.items(), key=lambda pair: (-pair[1], pair[0]))),
         unfit={**found.unfit, **composed.unfit},
         runs=found.runs + composed.runs,
+        twins=composed.twins,
     )

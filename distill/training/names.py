@@ -1,26 +1,27 @@
 """Names, messages and counts: what may stand in a slot of a pattern, and what it can be replaced by.
 
 In: `fixtures/patterns/names.yaml`, lists in the style of real projects. Out: another value for a slot. A value of a
-*new* kind (a branch to be created, a message) comes from a list; one of an *existing* kind (a branch that is there)
-only from what else of that kind the repository holds; a count is another small number; other kinds stay as they are.
-Whether a replacement keeps a case valid is not decided here but by running it.
+*new* kind (a branch to be created, a message) comes from a list or is invented; one of an *existing* kind (a branch
+that is there) only from what else of that kind the repository holds; a count is another small number; other kinds stay
+as they are. Whether a replacement keeps a case valid is not decided here but by running it.
 """
 
 from __future__ import annotations
 
 import posixpath
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from distill.sandbox.image import Image
 from distill.sandbox.image import Kind as EntryKind
 from distill.sources import read_yaml, validate
 from distill.training.chance import Chance
+from distill.training.inventing import FORMS, Parts
 
 Existing = Literal["branch", "tag", "file"]
 COUNTS = ("2", "3", "4", "5", "6")
@@ -81,10 +82,12 @@ KINDS: Mapping[str, Kind] = {
 """By name. A kind that has another value neither from a list nor from the repository keeps the one it has."""
 
 
-class Names(BaseModel):
-    """The lists of names.yaml, one for each kind that has fresh values."""
+INVENTED = 0.75
+"""How often a new name is put together instead of taken from its list."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+
+class Names(Parts):
+    """The lists of names.yaml: one for each kind that has fresh values, and the parts of names that are invented."""
 
     new_branch: tuple[str, ...] = Field(min_length=20)
     new_tag: tuple[str, ...] = Field(min_length=20)
@@ -105,19 +108,26 @@ class Names(BaseModel):
         """Another value for a kind with a list, in the shape of the old one: a path keeps its folder and suffix."""
         if kind == "new_file":
             folder, name = posixpath.split(old)
-            return posixpath.join(folder, chance.pick(self.file_stem) + posixpath.splitext(name)[1])
+            return posixpath.join(folder, self._one("file_stem", chance) + posixpath.splitext(name)[1])
         if kind == "new_folder":
             folder, name = posixpath.split(old.rstrip("/"))
-            suffix = ".git" if name.endswith(".git") else ""
-            return posixpath.join(folder, chance.pick(self.folder_stem) + suffix) + ("/" if old.endswith("/") else "")
+            ending = (".git" if name.endswith(".git") else "") + ("/" if old.endswith("/") else "")
+            return posixpath.join(folder, self._one("folder_stem", chance) + ending)
         if kind == "email":
-            return chance.pick(self.person).split()[0].lower() + "@" + chance.pick(self.domain)
-        values: Sequence[str] = getattr(self, kind)
+            return self._one("person", chance).split()[0].lower() + "@" + chance.pick(self.domain)
         if kind == "ignore":
-            values = [value for value in values if _ignore_shape(value) == _ignore_shape(old)]
-        if kind == "person" and " " not in old:
-            values = [value.split()[0] for value in values]
-        return chance.pick(values)
+            return self._one("ignore", chance, lambda value: _ignore_shape(value) == _ignore_shape(old))
+        value = self._one(kind, chance)
+        return value.split()[0] if kind == "person" and " " not in old else value
+
+    def _one(self, kind: str, chance: Chance, suits: Callable[[str], bool] = lambda _: True) -> str:
+        """One of the list, or an invented one."""
+        if kind in FORMS and chance.happens(INVENTED):
+            value = self.invent(kind, chance)
+            if suits(value):
+                return value
+        listed: Sequence[str] = getattr(self, kind)
+        return chance.pick([value for value in listed if suits(value)])
 
 
 def load_names(path: Path) -> Names:

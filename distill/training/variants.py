@@ -66,6 +66,8 @@ class VariantSet:
     """Source cases from which nothing could be made, with the reason."""
     runs: int = 0
     """How many commands were run."""
+    twins: tuple[Recipe, ...] = ()
+    """The recipes that were made for them."""
 
     @property
     def families(self) -> dict[str, int]:

@@ -7,7 +7,7 @@ for each step, and the request in one of their wordings. Nothing is run here, so
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 from distill.training.chance import Chance
@@ -34,14 +34,17 @@ class CannotBeSaid(Exception):
     """The repository holds nothing for a slot, or no wordings go together."""
 
 
-def write(patterns: Sequence[Pattern], holdings: Holdings, names: Names, chance: Chance) -> Written:
-    """One request for these operations in this order. Raises `CannotBeSaid`."""
+def write(
+    patterns: Sequence[Pattern], holdings: Holdings, names: Names, chance: Chance, heard: Collection[str] = ()
+) -> Written:
+    """One request for these operations in this order, in other words than `heard` while there are any. Raises
+    `CannotBeSaid`."""
     steps = [(pattern, _values(pattern, holdings, names, chance)) for pattern in patterns]
     commands = tuple(command_of(pattern, values) for pattern, values in steps)
     if len(set(commands)) != len(commands):
         raise CannotBeSaid
     french = all(pattern.french for pattern in patterns) and chance.happens(FRENCH)
-    templates = _french(patterns, chance) if french else _english(patterns, chance)
+    templates = _french(patterns, chance, heard) if french else _english(patterns, chance, heard)
     parts = [render(template, values, chance) for template, (_, values) in zip(templates, steps, strict=True)]
     request = joined_in_french(parts, chance) if french else joined(parts, chance)
     held = [value for _, values in steps for value in values.values()]
@@ -124,21 +127,25 @@ def _shape(kind: str, command: str, holdings: Holdings, chance: Chance) -> str:
     return {"person": "An Example", "ignore": chance.pick(("*.x", "x/", "x"))}.get(kind, "x")
 
 
-def _english(patterns: Sequence[Pattern], chance: Chance) -> list[str]:
+def _english(patterns: Sequence[Pattern], chance: Chance, heard: Collection[str]) -> list[str]:
     """A wording for each; of several steps all but one are told in the imperative, so that they can be joined."""
     if len(patterns) == 1:
-        return [chance.pick(_whole(patterns[0], patterns[0].requests))]
+        return [_unheard(_whole(patterns[0], patterns[0].requests), heard, chance)]
     found = []
     for pattern in patterns:
         said = [each for each in _whole(pattern, pattern.requests) if imperative(each)]
         if not said:
             raise CannotBeSaid
-        found.append(chance.pick(said))
+        found.append(_unheard(said, heard, chance))
     return found
 
 
-def _french(patterns: Sequence[Pattern], chance: Chance) -> list[str]:
-    return [chance.pick(_whole(pattern, pattern.french)) for pattern in patterns]
+def _french(patterns: Sequence[Pattern], chance: Chance, heard: Collection[str]) -> list[str]:
+    return [_unheard(_whole(pattern, pattern.french), heard, chance) for pattern in patterns]
+
+
+def _unheard(templates: Sequence[str], heard: Collection[str], chance: Chance) -> str:
+    return chance.pick([each for each in templates if each not in heard] or templates)
 
 
 def _whole(pattern: Pattern, requests: Sequence[str]) -> list[str]:

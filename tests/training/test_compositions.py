@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import Counter
+
 import pytest
 
 from distill.cases import Case, Recipe
@@ -43,6 +45,26 @@ def test_no_request_stands_there_twice(found: VariantSet) -> None:
     said = [normalize(each.case.request) for each in found.variants]
 
     assert len(set(said)) == len(said)
+
+
+def test_each_wording_is_used_before_any_is_used_again(found: VariantSet) -> None:
+    alone = [each.wording for each in found.variants if " + " not in each.family]
+
+    assert len(set(alone)) == len(alone)
+
+
+def test_requests_stand_on_twins_too_and_bring_them_along(found: VariantSet) -> None:
+    places = {each.case.repository for each in found.variants}
+
+    assert len(places - {"bakery"}) >= 3
+    assert places - {"bakery"} == {twin.name for twin in found.twins}
+
+
+def test_what_the_cases_ask_for_gets_twice_as_many(found: VariantSet, few: Material) -> None:
+    counts = Counter(each.family for each in found.variants if " + " not in each.family)
+
+    assert counts["restore-file"] == 8, "a training case is about it"
+    assert counts["switch"] == 4
 
 
 def test_the_same_seed_gives_the_same(

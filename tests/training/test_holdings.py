@@ -7,7 +7,7 @@ import pytest
 from distill.cases import Recipe
 from distill.sandbox.pool import Pool
 from distill.sandbox.recipes import Recipes
-from distill.training.holdings import Holdings
+from distill.training.holdings import DATES, Holdings
 
 
 @pytest.fixture(scope="module")
@@ -25,7 +25,7 @@ def test_refs_and_files_are_those_of_the_repository(bakery: Holdings) -> None:
 def test_words_authors_and_dates_are_those_of_its_history(bakery: Holdings) -> None:
     assert {"Start", "rolls"} <= set(bakery.of("text"))
     assert bakery.of("author") == ("Ada Example",)
-    assert len(bakery.of("date")) == 1
+    assert len([date for date in bakery.of("date") if date not in DATES]) == 1
 
 
 def test_what_it_does_not_have_has_no_values(bakery: Holdings) -> None:
