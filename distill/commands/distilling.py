@@ -129,19 +129,21 @@ def lineage(
     model: Annotated[str, typer.Argument(help="A model that was trained here.")],
     experiment: Experiment = EXPERIMENT,
 ) -> None:
-    """Print what a model was made from.
+    """Print what a model was made from, and how it did.
 
-    Dataset, base, hyperparameters, job, checkpoints and how they did, code.
+    Dataset, base, hyperparameters, job, checkpoints, code, and every evaluation that it took part in.
     """
     from distill.loop.lineage import NoLineage
     from distill.loop.lineage import lineage as known
     from distill.loop.train import LINEAGE
+    from distill.reporting.evaluations import evaluations
 
     try:
         settings = settings_of(experiment)
         local = settings.models.get(model)
         found = known(settings.store.parent / LINEAGE, model, adapter=local.adapter if local else None)
-    except NoLineage as error:
+        found["evaluations"] = [*found.get("evaluations", ()), *evaluations(settings.runs, model)]
+    except (NoLineage, OSError) as error:
         fail(str(error))
     typer.echo(json.dumps(found, indent=2, ensure_ascii=False))
 

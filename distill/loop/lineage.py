@@ -1,11 +1,12 @@
 """Lineage: what a model was made from, and how it did.
 
 In: a trained model's facts, one piece at a time. Out: one JSON file a model, which `distill lineage` prints: dataset,
-base, hyperparameters, job, checkpoint scores, code version, evaluations.
+base, hyperparameters, job, checkpoint scores, code version. The runs that it took part in are added when it is printed.
 """
 
 from __future__ import annotations
 
+import contextlib
 import json
 import re
 from pathlib import Path
@@ -20,16 +21,15 @@ class NoLineage(Exception):
     """Nothing is known of a model. The message names those that are known."""
 
 
-def record(folder: Path, model: str, **facts: Any) -> Path:
-    """Add facts to a model's lineage; those of the same name are replaced. With a `base` that was trained as well comes
-    all that is known of that one. Raises `OSError`."""
+def record(folder: Path, model: str, *, base: str, base_adapter: Path | None = None, **facts: Any) -> Path:
+    """Add facts to a model's lineage; those of the same name are replaced. With a base that was trained as well, here
+    or before it came with its adapter, goes all that is known of that one. Raises `OSError`."""
     path = _path(folder, model)
-    earlier = _path(folder, str(facts.get("base")))
-    if earlier.exists():
-        facts["base_lineage"] = json.loads(earlier.read_text(encoding="utf-8"))
-    known = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {"model": model}
+    known: dict[str, Any] = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {"model": model}
+    with contextlib.suppress(NoLineage):
+        facts["base_lineage"] = lineage(folder, base, adapter=base_adapter)
     folder.mkdir(parents=True, exist_ok=True)
-    write_whole(path, json.dumps({**known, **facts}, indent=2, ensure_ascii=False) + "\n")
+    write_whole(path, json.dumps({**known, "base": base, **facts}, indent=2, ensure_ascii=False) + "\n")
     return path
 
 

@@ -104,6 +104,7 @@ def train(
         settings.store.parent / LINEAGE,
         best.model,
         base=base,
+        base_adapter=own.adapter if (own := settings.local_models().get(base)) else None,
         job=job.id,
         dataset={"folder": dataset.folder.name, **dataset.card},
         training=settings.training.model_dump(mode="json"),

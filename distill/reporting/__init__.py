@@ -14,6 +14,7 @@ terminal and `report.md`. `report.build_report` is the way in; the files below i
     terminal     the table and its lines
     markdown     report.md and the step summary, from templates/
     report       the findings with their three renderings
+    evaluations  one model over all runs, for its lineage
 
 This room never asks a model, runs a command or looks at a repository, and knows nothing of pytest.
 """

@@ -79,7 +79,7 @@ def test_a_sweep_that_is_none_says_why(text: str, complaint: str) -> None:
 
 def test_lineage_grows_and_is_found_by_name(tmp_path: Path) -> None:
     record(tmp_path, "ft:small:local:git:1", base="small")
-    record(tmp_path, "ft:small:local:git:1", job="ftjob-1")
+    record(tmp_path, "ft:small:local:git:1", base="small", job="ftjob-1")
 
     assert lineage(tmp_path, "ft:small:local:git:1") == {
         "model": "ft:small:local:git:1",
@@ -100,6 +100,13 @@ def test_a_model_that_was_trained_further_has_the_lineage_of_what_it_was(tmp_pat
         "job": "ftjob-2",
         "base_lineage": {"model": "ft:small:local:git:1", "base": "small", "job": "ftjob-1"},
     }
+
+
+def test_so_has_one_that_was_trained_further_from_a_model_that_came_with_its_adapter(tmp_path: Path) -> None:
+    (tmp_path / "git.json").write_text('{"model": "ft:small:local:git:1", "base": "small"}')
+    record(tmp_path / "new", "two", base="ft:small:local:git:1", base_adapter=tmp_path / "git.gguf")
+
+    assert lineage(tmp_path / "new", "two")["base_lineage"] == {"model": "ft:small:local:git:1", "base": "small"}
 
 
 def test_a_model_that_came_with_the_project_has_its_lineage_beside_its_adapter(tmp_path: Path) -> None:
