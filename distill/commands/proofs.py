@@ -102,13 +102,13 @@ def variants(
     several in a row, on any repository on which they work. Each one is run in the sandbox before it is kept, and none
     says what a held-out case says.
     """
+    from distill.loop.tasks import keep_recipes
     from distill.sandbox.execution import SandboxUnavailable
     from distill.sandbox.pool import open_pool
     from distill.sandbox.recipes import RecipeError
     from distill.sources import SourceError
     from distill.training.making import Wanted, make
     from distill.training.progress import Bars
-    from distill.training.twins import FILE, keep_twins
     from distill.training.variants import Material, write_variants
 
     held, recipes = cases_of(experiment)
@@ -129,8 +129,8 @@ def variants(
             )
     except (SourceError, SandboxUnavailable, RecipeError) as error:
         fail(str(error))
+    keep_recipes(settings_of(experiment), found.twins)
     write_variants(found, output)
-    keep_twins(settings_of(experiment).store.parent / FILE, found.twins)
     for reason, number in found.dropped.items():
         typer.echo(f"dropped {number:>6}: {reason}")
     for case, reason in found.unfit.items():

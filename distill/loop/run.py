@@ -23,7 +23,7 @@ from distill.loop.budget import Estimate
 from distill.loop.collect import collect
 from distill.loop.dataset import Dataset, read_dataset, write_dataset
 from distill.loop.steps import Step, files_hash, inputs_hash
-from distill.loop.tasks import Task, every_recipe, load_tasks, tasks_hash
+from distill.loop.tasks import Task, every_recipe, keep_recipes, load_tasks, tasks_hash
 from distill.loop.train import Observer, Trained, base_of, train
 from distill.loop.verify import verify
 from distill.models.completion import ModelError
@@ -35,7 +35,6 @@ from distill.sandbox.recipes import Recipes
 from distill.suite.experiment import read_system_prompt
 from distill.training.making import Wanted, make
 from distill.training.progress import Bars
-from distill.training.twins import FILE, keep_twins
 from distill.training.variants import Material, write_variants
 
 PATTERNS = Path("fixtures/patterns")
@@ -131,8 +130,8 @@ class Loop:
                 threads=pool.size,
                 progress=bars.show,
             )
-        keep_twins(self._settings.store.parent / FILE, found.twins)  # first: requests without their twins cannot be run
-        self._recipes = every_recipe(self._settings)
+        keep_recipes(self._settings, found.twins)
+        self._recipes |= {each.name: each for each in found.twins}
         write_variants(found, step.result)
         return step.result
 

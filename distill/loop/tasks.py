@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from distill.cases import Case, Recipe, load_cases, load_recipes
 from distill.config import Config
-from distill.training.twins import FILE, read_twins
+from distill.training.twins import FILE, keep_twins, read_twins
 from distill.training.variants import read_variants
 
 
@@ -36,7 +36,17 @@ class Task:
 def every_recipe(settings: Config) -> dict[str, Recipe]:
     """The experiment's recipes and the twins that were made of them, by name. Raises `SourceError`, `OSError` and
     `ValueError`."""
-    return {**read_twins(settings.store.parent / FILE), **load_recipes(settings.repositories)}
+    return {**read_twins(_twins_file(settings)), **load_recipes(settings.repositories)}
+
+
+def keep_recipes(settings: Config, twins: Iterable[Recipe]) -> None:
+    """Keep twins where `every_recipe` finds them; before the requests are written that cannot be run without them.
+    Raises `OSError` and `ValueError`."""
+    keep_twins(_twins_file(settings), twins)
+
+
+def _twins_file(settings: Config) -> Path:
+    return settings.store.parent / FILE
 
 
 def load_tasks(folder: Path, recipes: Mapping[str, Recipe], variants: Path | None = None) -> tuple[Task, ...]:

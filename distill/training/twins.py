@@ -33,7 +33,7 @@ _SYNTAX = SUBCOMMANDS | frozenset(
     seq sh bash true false test sleep set export for do done if then else fi in while read exit local name user email
     core refs heads tags hooks info objects index author quiet message verbatim amend drop pop list save start good bad
     skip onto theirs ours soft hard mixed keep patch edit pick squash fixup reword none all dev null
-    """.split()  # noqa: SIM905  # sixty quoted words read worse
+    """.split()  # noqa: SIM905  # a hundred quoted words read worse
 )
 """Words that may be more than a name in a recipe's steps."""
 
