@@ -106,6 +106,17 @@ def validate(model: type[Model], document: Document, *, name_of: str = "") -> Mo
         raise SourceError([_sentence(document, problem, name_of) for problem in told]) from None
 
 
+def read_lines(model: type[Model], path: Path, *, what: str) -> tuple[Model, ...]:
+    """One object of JSON a line. Raises `OSError`, and `ValueError` with file and line for one that is no `what`."""
+    found = []
+    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1):
+        try:
+            found.append(model.model_validate_json(line))
+        except ValueError as error:
+            raise ValueError(f"{path}:{number}: this line is no {what}: {error}") from None
+    return tuple(found)
+
+
 def _follows(problem: Any, problems: Sequence[Any]) -> bool:
     """Whether a list only counts as empty because every item of it is a problem of its own."""
     place = problem["loc"]

@@ -17,6 +17,7 @@ from pathlib import Path
 
 from distill.cases import Recipe
 from distill.runs import write_whole
+from distill.sources import read_lines
 from distill.training.chance import Chance
 from distill.training.holdings import Holdings
 from distill.training.names import Names
@@ -62,10 +63,8 @@ def keep_twins(path: Path, twins: Iterable[Recipe]) -> None:
 
 
 def read_twins(path: Path) -> dict[str, Recipe]:
-    """By name; none where there is no such file. Raises `OSError`, and `ValueError` for a line that is no recipe."""
-    if not path.exists():
-        return {}
-    found = (Recipe.model_validate_json(line) for line in path.read_text(encoding="utf-8").splitlines())
+    """By name; none without the file. Raises `OSError`, and `ValueError` with file and line of a mistake."""
+    found = read_lines(Recipe, path, what="recipe") if path.exists() else ()
     return {recipe.name: recipe for recipe in found}
 
 

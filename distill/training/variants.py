@@ -22,6 +22,7 @@ from distill.cases import Case, Recipe
 from distill.runs import write_whole
 from distill.sandbox.execution import Runner
 from distill.sandbox.recipes import Recipes
+from distill.sources import read_lines
 from distill.training.candidates import Candidate, Maker
 from distill.training.names import Names, load_names, names_in
 from distill.training.patterns import Patterns, load_patterns
@@ -149,13 +150,7 @@ def write_variants(found: VariantSet, path: Path) -> None:
 
 def read_variants(path: Path) -> tuple[Variant, ...]:
     """Read what `write_variants` wrote. Raises `OSError`, and `ValueError` with file and line for a bad line."""
-    variants = []
-    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1):
-        try:
-            variants.append(Variant.model_validate_json(line))
-        except ValueError as error:
-            raise ValueError(f"{path}:{number}: this line is no variant: {error}") from None
-    return tuple(variants)
+    return read_lines(Variant, path, what="variant")
 
 
 class _Line:

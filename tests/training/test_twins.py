@@ -72,6 +72,14 @@ def test_twins_are_kept_beside_those_that_are_there(tmp_path: Path, recipes: dic
     assert read_twins(path) == {"bakery-1": one, "bakery-2": two}
 
 
+def test_a_line_that_is_no_recipe_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "repositories.jsonl"
+    path.write_text("{}\n")
+
+    with pytest.raises(ValueError, match=r"repositories\.jsonl:1: this line is no recipe"):
+        read_twins(path)
+
+
 @given(st.dictionaries(st.from_regex(r"[a-z]{2,6}", fullmatch=True), st.from_regex(r"[A-Z]{2,6}", fullmatch=True)))
 def test_only_whole_names_are_replaced(renamed: dict[str, str]) -> None:
     text = "".join(f" {old} x{old} {old}x {old}-y y_{old} {old}.csv/{old};" for old in renamed)
