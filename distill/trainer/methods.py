@@ -24,7 +24,7 @@ from distill.trainer.device import Device
 from distill.trainer.events import Failure
 from distill.trainer.hyperparameters import Plan
 from distill.trainer.order import Order
-from distill.trainer.packed import Packer, PairPacker, log_likelihoods, logits
+from distill.trainer.packed import Packer, PairPacker, log_likelihoods, logits, prepare
 
 _MOST_AT_ONCE = 16
 """Examples whose intermediate results are held at the same time; a larger batch is made of several such."""
@@ -153,6 +153,7 @@ def preference(
 
 def with_adapter(model: Any, plan: Plan, start: Path | None, device: Device) -> Any:
     """The model with the adapter that is trained: a new one, or an earlier one that is trained further."""
+    prepare(model)
     if device.bfloat16:
         _round_frozen_matrices(model)
     if start is not None:
@@ -225,8 +226,8 @@ def _matrices(model: Any) -> list[str]:
 
 
 def _round_frozen_matrices(model: Any) -> None:
-    """Keep the matrices that are not trained as they are multiplied, instead of rounding them at every step."""
-    head = model.get_output_embeddings()
+    """Keep the matrices that are not trained as they are multiplied, instead of rounding them at every step. The one that
+    scores the vocabulary is often the embedding too, which stays as it is: it gets a rounded copy."""
     for module in model.modules():
-        if isinstance(module, torch.nn.Linear) and module is not head:
-            module.weight.data = module.weight.data.to(torch.bfloat16)
+        if isinstance(module, torch.nn.Linear):
+            module.weight = torch.nn.Parameter(module.weight.detach().to(torch.bfloat16), requires_grad=False)

@@ -1,11 +1,11 @@
 """Many short examples in one sequence, with what they have in common only once.
 
-In: rows of tokens. Out: sequences in which every row still sees itself and the common beginning alone, and for each
-learned token the place from which it is predicted. Rows are not padded, a system prompt that all of them share is
+In: rows of tokens. Out: sequences with what their [attention](attention.py) needs to let every row see itself and the
+common beginning alone, and for each learned token the place from which it is predicted. Rows are not padded, a system prompt that all of them share is
 computed once a batch, and the vocabulary is scored at the places that are learned and nowhere else; the loss is the one
 that each row would have alone. For a task with short examples this is a third of the work.
 
-It relies on a model whose every layer attends as a mask says. Others get each row by itself.
+It relies on a model whose every layer attends to all that came before. Others get each row by itself.
 """
 
 from __future__ import annotations
@@ -17,15 +17,18 @@ from typing import Any
 import torch
 from torch.nn import functional
 
+from distill.trainer import attention
 from distill.trainer.examples import NOT_LEARNED
 
-_ATTENDS_BY_MASK = frozenset({"llama", "qwen2", "qwen3", "olmo2", "smollm3", "granite"})
-"""Kinds of model known to take a mask over pairs of places as it is."""
+_ATTENDS_TO_ALL = frozenset({"llama", "qwen2", "qwen3", "olmo2", "smollm3", "granite"})
+"""Kinds of model known to attend to all that came before, by the library's attention functions."""
 _MOST_TOKENS = 1024
-"""Of one sequence: attention grows with the square of it."""
+"""Of one sequence."""
 _ROUND = 64
 """Sequences are filled up to a multiple of so many tokens. The library prepares its matrix products for each length
 anew and keeps what it prepared, which costs more time, and in a long job more memory, than the filling."""
+_ROUND_ROW = 16
+"""The same for the longest row, where its attention is computed."""
 
 Piece = dict[str, Any]
 
@@ -34,7 +37,7 @@ class Packer:
     """A collator for the trainer: rows in, one batch out."""
 
     def __init__(self, model_type: str) -> None:
-        self._together = model_type in _ATTENDS_BY_MASK
+        self._together = model_type in _ATTENDS_TO_ALL
 
     def __call__(self, rows: Sequence[Mapping[str, list[int]]]) -> dict[str, Any]:
         pieces = self.pieces(rows)
@@ -63,6 +66,12 @@ class PairPacker:
             for answer in ("chosen_ids", "rejected_ids")
         ]
         return {"pieces": self._packer.pieces(rows)}
+
+
+def prepare(model: Any) -> None:
+    """Have the model compute packed sequences, if it is of a kind that gets them."""
+    if model.config.model_type in _ATTENDS_TO_ALL:
+        model.set_attn_implementation(attention.NAME)
 
 
 def logits(model: Any, piece: Piece) -> Any:
@@ -113,35 +122,43 @@ def _together(rows: Sequence[Mapping[str, list[int]]]) -> Piece:
     common = _common(rows)
     tokens = list(rows[0]["input_ids"][:common])
     places = list(range(common))
-    owners = [0] * common
     predictors: list[int] = []
     targets: list[int] = []
-    learned: list[int] = []
-    for owner, row in enumerate(rows, start=1):
+    learned_by: list[int] = []
+    for owner, row in enumerate(rows):
         start = len(tokens)
         own = row["input_ids"][common:]
         tokens += own
         places += range(common, common + len(own))
-        owners += [owner] * len(own)
         for offset, label in enumerate(row["labels"][common:]):
             if label != NOT_LEARNED:
                 predictors.append(start + offset - 1 if offset else common - 1)
                 targets.append(label)
-                learned.append(start + offset)
+                learned_by.append(owner)
     filling = -len(tokens) % _ROUND
     tokens += [0] * filling
     places += [0] * filling
-    owners += [len(rows) + 1] * filling  # seen by nothing that is learned
-    owner_of = torch.tensor(owners)
-    sees = (owner_of[:, None] == owner_of[None, :]) | (owner_of[None, :] == 0)
     return {
         "input_ids": torch.tensor([tokens]),
         "position_ids": torch.tensor([places]),
-        "attention_mask": sees.tril()[None, None],
+        **_apart(common, [len(row["input_ids"]) - common for row in rows], len(tokens)),
         "predictors": torch.tensor(predictors),
         "targets": torch.tensor(targets),
-        "owners": owner_of[torch.tensor(learned)] - 1,
+        "owners": torch.tensor(learned_by),
     }
+
+
+def _apart(common: int, lengths: Sequence[int], whole: int) -> Piece:
+    """What `attention.attend` asks for: where each row stands, and where in a row each place is."""
+    longest = max(lengths) + -max(lengths) % _ROUND_ROW
+    rows = torch.zeros(len(lengths), longest, dtype=torch.long)
+    places = torch.zeros(whole - common, dtype=torch.long)
+    start = 0
+    for row, length in enumerate(lengths):
+        rows[row, :length] = torch.arange(common + start, common + start + length)
+        places[start : start + length] = torch.arange(row * longest, row * longest + length)
+        start += length
+    return {"rows": rows, "places": places}
 
 
 def _common(rows: Sequence[Mapping[str, list[int]]]) -> int:

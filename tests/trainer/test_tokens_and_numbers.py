@@ -71,9 +71,10 @@ import json, random, sys
 import torch
 from torch.nn import functional
 from transformers import AutoModelForCausalLM
-from distill.trainer.packed import Packer, PairPacker, log_likelihoods, logits
+from distill.trainer.packed import Packer, PairPacker, log_likelihoods, logits, prepare
 
 model = AutoModelForCausalLM.from_pretrained(sys.argv[1], dtype=torch.float64, attn_implementation="sdpa")
+prepare(model)
 drawn = random.Random(5)
 
 def some(count):
