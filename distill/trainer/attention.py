@@ -36,7 +36,10 @@ def attend(
     the common beginning, which of those it is.
     """
     if rows is None:
-        return sdpa_attention_forward(module, query, key, value, attention_mask, scaling=scaling, **rest)
+        plain: tuple[Any, Any] = sdpa_attention_forward(
+            module, query, key, value, attention_mask, scaling=scaling, **rest
+        )
+        return plain
     scaling = module.head_dim**-0.5 if scaling is None else scaling
     heads, length, width = query.shape[1:]
     common, groups, (count, longest) = length - len(places), key.shape[1], rows.shape

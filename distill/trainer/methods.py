@@ -226,8 +226,10 @@ def _matrices(model: Any) -> list[str]:
 
 
 def _round_frozen_matrices(model: Any) -> None:
-    """Keep the matrices that are not trained as they are multiplied, instead of rounding them at every step. The one that
-    scores the vocabulary is often the embedding too, which stays as it is: it gets a rounded copy."""
+    """Keep the matrices that are not trained as they are multiplied, instead of rounding them at every step.
+
+    The one that scores the vocabulary is often the embedding too, which stays as it is: it gets a rounded copy.
+    """
     for module in model.modules():
         if isinstance(module, torch.nn.Linear):
             module.weight = torch.nn.Parameter(module.weight.detach().to(torch.bfloat16), requires_grad=False)

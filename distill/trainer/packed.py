@@ -1,9 +1,9 @@
 """Many short examples in one sequence, with what they have in common only once.
 
-In: rows of tokens. Out: sequences with what their [attention](attention.py) needs to let every row see itself and the
-common beginning alone, and for each learned token the place from which it is predicted. Rows are not padded, a system prompt that all of them share is
-computed once a batch, and the vocabulary is scored at the places that are learned and nowhere else; the loss is the one
-that each row would have alone. For a task with short examples this is a third of the work.
+In: rows of tokens. Out: sequences with what their `attention` needs to let every row see itself and the common
+beginning alone, and for each learned token the place from which it is predicted. Rows are not padded, a system prompt
+that all of them share is computed once a batch, and the vocabulary is scored at the places that are learned and nowhere
+else; the loss is the one that each row would have alone. For a task with short examples this is a third of the work.
 
 It relies on a model whose every layer attends to all that came before. Others get each row by itself.
 """
