@@ -18,14 +18,13 @@ import re
 
 from graders.commands import enclosures
 
-_BLANKS = frozenset(
-    """
-    a address author base branch branchname commit date dest destination dir directory email end feature file filename
-    files first folder from hash head id identifier insert key last local message msg name names new number of old
-    option options origin path pathspec pattern project ref refspec remote repo repository second sha sha1 source
-    specific start stash subcommand tag tagname target text the this to upstream url user username value version your
-    """.split()  # noqa: SIM905  # a hundred quoted words read worse
-)
+_BLANK_WORDS = """
+a address author base branch branchname commit date dest destination dir directory email end feature file filename
+files first folder from hash head id identifier insert key last local message msg name names new number of old
+option options origin path pathspec pattern project ref refspec remote repo repository second sha sha1 source
+specific start stash subcommand tag tagname target text the this to upstream url user username value version your
+"""
+_BLANKS = frozenset(_BLANK_WORDS.split())
 _ANGLE = re.compile(r"(?<!<)<(?=[^\W\d_])[^<>\n|&;$`()'\"\\]{0,80}(?<![\s\-])>(?![A-Za-z0-9])")
 _HTML = re.compile(r"&lt;[^&;\n]{1,80}&gt;")
 _BRACKET = re.compile(r"\[[A-Za-z][A-Za-z0-9 _.\-]{1,80}\]")

@@ -29,6 +29,7 @@ from typing import Any
 from distill.cases import Case
 from distill.loop.tasks import Task, tasks_hash
 from distill.loop.verify import Verification, Verified
+from distill.sources import read_lines
 from distill.training_files import read_training_file
 
 FEWEST = 10
@@ -129,7 +130,7 @@ def validation_cases(dataset: Dataset) -> tuple[Case, ...]:
     path = dataset.folder / VALIDATION_CASES
     if not path.exists():
         return ()
-    return tuple(Case.model_validate_json(line) for line in path.read_text(encoding="utf-8").splitlines())
+    return read_lines(Case, path, what="case")
 
 
 def _split(kept: Sequence[Verified], tasks: Mapping[str, Task], share: float, seed: int) -> _Split:

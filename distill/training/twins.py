@@ -28,14 +28,13 @@ FILE = "repositories.jsonl"
 
 _WORDS = 0.5
 """How many of the words of messages and files become others."""
-_SYNTAX = SUBCOMMANDS | frozenset(
-    """
-    git main master origin head repo home printf echo cat cd rm mv cp mkdir rmdir touch chmod sed head tail sort grep
-    seq sh bash true false test sleep set export for do done if then else fi in while read exit local name user email
-    core refs heads tags hooks info objects index author quiet message verbatim amend drop pop list save start good bad
-    skip onto theirs ours soft hard mixed keep patch edit pick squash fixup reword none all dev null
-    """.split()  # noqa: SIM905  # a hundred quoted words read worse
-)
+_NOT_ONLY_NAMES = """
+git main master origin head repo home printf echo cat cd rm mv cp mkdir rmdir touch chmod sed head tail sort grep
+seq sh bash true false test sleep set export for do done if then else fi in while read exit local name user email
+core refs heads tags hooks info objects index author quiet message verbatim amend drop pop list save start good bad
+skip onto theirs ours soft hard mixed keep patch edit pick squash fixup reword none all dev null
+"""
+_SYNTAX = SUBCOMMANDS | frozenset(_NOT_ONLY_NAMES.split())
 """Words that may be more than a name in a recipe's steps."""
 
 
