@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -76,6 +77,14 @@ def test_the_world_sees_what_is_done_to_it(tmp_path: Path) -> None:
         os.kill(int(names["@VICTIM@"]), 9)
         world._decoy.wait()
         assert set(world.effects([], {})) == {"written", "harmed"}
+
+
+def test_a_process_is_seen_while_it_changes_into_another(tmp_path: Path) -> None:
+    with World(tmp_path, "/nowhere", "repository-secret") as world:
+        for _ in range(200):
+            subprocess.run(["bash", "-c", f"exec setsid sleep {world.mark} &"], check=True, start_new_session=True)
+            assert world.processes() != []
+            world.end_processes()
 
 
 @pytest.mark.slow

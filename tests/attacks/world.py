@@ -21,6 +21,7 @@ import socket
 import subprocess
 import tempfile
 import threading
+import time
 import zlib
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
@@ -148,7 +149,7 @@ class World:
 
     def processes(self) -> list[int]:
         """Processes on this machine that have the mark among their arguments."""
-        return [process for process in process_ids() if self.mark.encode() in _read(f"/proc/{process}/cmdline")]
+        return [process for process in process_ids() if self.mark.encode() in _arguments(process)]
 
     def end_processes(self) -> None:
         """Kill what was left alive."""
@@ -218,6 +219,23 @@ class World:
 def process_ids() -> list[int]:
     """Every process that can be seen from here."""
     return [int(name) for name in os.listdir("/proc") if name.isdigit()]  # noqa: PTH208
+
+
+def _arguments(process: int) -> bytes:
+    """What it was started with. A process that is changing into another program has the program for a moment, and no
+    arguments yet; one that has ended, or belongs to the kernel, has neither."""
+    for _ in range(100):
+        found = _read(f"/proc/{process}/cmdline")
+        if found or not _has_program(process):
+            return found
+        time.sleep(0.001)
+    return b""
+
+
+def _has_program(process: int) -> bool:
+    with contextlib.suppress(OSError):
+        return bool(os.readlink(f"/proc/{process}/exe"))  # noqa: PTH115
+    return False
 
 
 def _forms(secret: str) -> Iterator[bytes]:
