@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import io
+import os
+import time
 from pathlib import Path
 
 import gguf
@@ -76,6 +78,20 @@ def test_it_is_written_once_for_what_both_files_hold(base: Path, tmp_path: Path)
     assert (again, said) == (first, "")
     assert first.gguf.stat().st_mtime_ns == written
     assert other.gguf != first.gguf
+
+
+def test_what_was_not_used_for_a_month_makes_room_for_another(base: Path, tmp_path: Path) -> None:
+    def use(seed: int) -> Path:
+        return find(base, adapter(tmp_path / "git.gguf", seed=seed), tmp_path)[0].gguf
+
+    used, unused = use(10), use(20)
+    for file in (used, unused):
+        os.utime(file, (time.time() - 31 * 24 * 3600,) * 2)
+    use(10)
+    assert used.is_file() and unused.is_file()
+    another = use(30)
+    assert set((tmp_path / "merged").glob("*.gguf")) == {used, another}
+    assert use(20) == unused and unused.is_file()
 
 
 @pytest.mark.parametrize("wrong", [{"rows": 32}, {"kind": "qwen2"}])
