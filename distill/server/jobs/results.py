@@ -51,10 +51,10 @@ def keep_model(models: Path, folder: str, name: str, job: Job, working: Path, ch
     if not source.is_relative_to(working.resolve()):
         raise FileNotFoundError(f"{checkpoint} is not inside the job's folder")
     target.mkdir(exist_ok=True)
-    shutil.copyfile(source / ADAPTER, target / ADAPTER)
+    share(source / ADAPTER, target / ADAPTER)
     for other in _ALSO_KEPT:
         with contextlib.suppress(FileNotFoundError):
-            shutil.copyfile(source / other, target / other)
+            share(source / other, target / other)
     if job.base.gguf is None:
         share(working / BASE, target / BASE)
     for path in (*target.iterdir(), target, models):

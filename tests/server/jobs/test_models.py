@@ -32,6 +32,23 @@ def test_a_fine_tuned_model_is_deleted_with_its_files(
     assert jobs.get(job).fine_tuned_model == name, "the job still says what it made"
 
 
+def test_a_model_and_its_last_checkpoint_are_the_same_bytes_on_the_disk(
+    start: Start, trainer: Trainer, jobs_of: JobsOf, tmp_path: Path
+) -> None:
+    platform = start(jobs=trainer.settings(), data=tmp_path)
+    jobs = jobs_of(platform.client)
+    job = jobs.create()
+    until(lambda: jobs.ended(job))
+    models = tmp_path / "models"
+    for name in ("adapter.gguf", "adapter_model.safetensors", "adapter_config.json"):
+        checkpoint = models / f"{job.id}-step-6" / name
+        assert checkpoint.samefile(models / job.id / name)
+        assert not checkpoint.samefile(models / f"{job.id}-step-3" / name)
+
+    platform.client.models.delete(jobs.get(job).fine_tuned_model or "")
+    assert checkpoint.read_text() == "adapter_config.json after step 6"
+
+
 def test_a_model_that_was_not_made_here_cannot_be_deleted(start: Start, trainer: Trainer) -> None:
     platform = start(jobs=trainer.settings())
     with pytest.raises(openai.PermissionDeniedError, match="not fine-tuned here"):
