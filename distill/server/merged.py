@@ -47,17 +47,17 @@ def merged(base: Path, adapter: Path, *, label: str, folder: Path, console: Cons
                 merge_gguf(base, adapter, target)
             except (ValueError, KeyError) as error:
                 raise MergeError(str(error)) from None
-    _mark_as_used(target)
     _remove_the_unused(target.parent)
     return target
 
 
 def _mark_as_used(file: Path) -> None:
-    os.utime(file, ns=(time.time_ns(), file.stat().st_mtime_ns))
+    with contextlib.suppress(OSError):  # a cache folder that is only read, or another user's
+        os.utime(file, ns=(time.time_ns(), file.stat().st_mtime_ns))
 
 
 def _remove_the_unused(folder: Path) -> None:
     for file in folder.glob("*.gguf"):
-        with contextlib.suppress(FileNotFoundError):  # another process removes them too
+        with contextlib.suppress(OSError):  # another process has removed it, or it is another user's
             if file.stat().st_atime < time.time() - _KEPT_SECONDS:
                 file.unlink()

@@ -94,6 +94,17 @@ def test_what_was_not_used_for_a_month_makes_room_for_another(base: Path, tmp_pa
     assert use(20) == unused and unused.is_file()
 
 
+def test_a_merged_model_is_used_from_a_cache_that_cannot_be_changed(
+    base: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        raise PermissionError(1, "Operation not permitted")
+
+    first, _ = find(base, adapter(tmp_path / "git.gguf"), tmp_path)
+    monkeypatch.setattr(os, "utime", refuse)
+    assert find(base, tmp_path / "git.gguf", tmp_path) == (first, "")
+
+
 @pytest.mark.parametrize("wrong", [{"rows": 32}, {"kind": "qwen2"}])
 def test_an_adapter_of_another_model_is_refused(base: Path, tmp_path: Path, wrong: dict[str, object]) -> None:
     with pytest.raises(WeightsError, match=r"'ft:mine:local:git:1' could not be prepared: .*no adapter for"):
