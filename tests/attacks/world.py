@@ -234,7 +234,7 @@ def _arguments(process: int) -> bytes:
 
 def _has_program(process: int) -> bool:
     with contextlib.suppress(OSError):
-        return bool(os.readlink(f"/proc/{process}/exe"))  # noqa: PTH115
+        return bool(Path(f"/proc/{process}/exe").readlink())
     return False
 
 

@@ -6,46 +6,48 @@ from pathlib import Path
 
 import openai
 import pytest
+from openai.types.fine_tuning import FineTuningJob
 
 from ..conftest import Start, until
-from .conftest import JobsOf, Trainer
+from .conftest import Jobs, JobsOf, Trainer
+
+Done = tuple[Jobs, FineTuningJob]
 
 
-def test_a_fine_tuned_model_is_deleted_with_its_files(
-    start: Start, trainer: Trainer, jobs_of: JobsOf, tmp_path: Path
-) -> None:
-    platform = start(jobs=trainer.settings(), data=tmp_path)
-    jobs = jobs_of(platform.client)
+@pytest.fixture
+def done(start: Start, trainer: Trainer, jobs_of: JobsOf, tmp_path: Path) -> Done:
+    """A job that has ended, of a platform whose data are in `tmp_path`."""
+    jobs = jobs_of(start(jobs=trainer.settings(), data=tmp_path).client)
     job = jobs.create()
     until(lambda: jobs.ended(job))
+    return jobs, job
+
+
+def test_a_fine_tuned_model_is_deleted_with_its_files(done: Done, tmp_path: Path) -> None:
+    jobs, job = done
     name = jobs.get(job).fine_tuned_model
     assert name is not None and (tmp_path / "models" / job.id / "adapter.gguf").is_file()
 
-    deleted = platform.client.models.delete(name)
+    deleted = jobs.client.models.delete(name)
 
     assert (deleted.id, deleted.deleted, deleted.object) == (name, True, "model")
     assert not (tmp_path / "models" / job.id).exists()
-    served = {model.id for model in platform.client.models.list()}
+    served = {model.id for model in jobs.client.models.list()}
     assert served == {"small", "other", f"{name}:ckpt-step-3", f"{name}:ckpt-step-6"}
     with pytest.raises(openai.NotFoundError):
-        platform.client.models.delete(name)
+        jobs.client.models.delete(name)
     assert jobs.get(job).fine_tuned_model == name, "the job still says what it made"
 
 
-def test_a_model_and_its_last_checkpoint_are_the_same_bytes_on_the_disk(
-    start: Start, trainer: Trainer, jobs_of: JobsOf, tmp_path: Path
-) -> None:
-    platform = start(jobs=trainer.settings(), data=tmp_path)
-    jobs = jobs_of(platform.client)
-    job = jobs.create()
-    until(lambda: jobs.ended(job))
+def test_a_model_and_its_last_checkpoint_are_the_same_bytes_on_the_disk(done: Done, tmp_path: Path) -> None:
+    jobs, job = done
     models = tmp_path / "models"
     for name in ("adapter.gguf", "adapter_model.safetensors", "adapter_config.json"):
         checkpoint = models / f"{job.id}-step-6" / name
         assert checkpoint.samefile(models / job.id / name)
         assert not checkpoint.samefile(models / f"{job.id}-step-3" / name)
 
-    platform.client.models.delete(jobs.get(job).fine_tuned_model or "")
+    jobs.client.models.delete(jobs.get(job).fine_tuned_model or "")
     assert checkpoint.read_text() == "adapter_config.json after step 6"
 
 
